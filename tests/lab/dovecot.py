@@ -1,0 +1,402 @@
+"""Throw-away Dovecot servers on loopback, each in a folder of its own.
+
+    with Dovecot(folder, "old", users={"ann": "secret"}) as old:
+        ... old.imap_port, old.imaps_port, old.ca_file ...
+
+What Dovecot ships is kept where it matters to a client or to a measurement (fsync, the delay after a failed login);
+limits are raised so that some hundred connections work."""
+import grp
+import json
+import os
+import pwd
+import re
+import resource
+import shutil
+import signal
+import socket
+import ssl
+import stat
+import tempfile
+import time
+
+from . import certs, process
+
+BINARIES = ("/usr/sbin/dovecot", "/usr/local/sbin/dovecot", "/opt/dovecot/sbin/dovecot")
+IMAP_MODULES = ("/usr/lib/dovecot/imap", "/usr/libexec/dovecot/imap", "/usr/local/libexec/dovecot/imap")
+
+# What Dovecot 2.3 offers after login. Taking something away needs the whole list to be spelled out.
+CAPABILITIES = """IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS
+THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1
+CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY
+PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE""".split()
+
+
+class Missing(RuntimeError):
+    """Something that the lab needs is not installed; the text says what."""
+
+
+def find_binary():
+    found = next((b for b in BINARIES if os.access(b, os.X_OK)), None) or shutil.which("dovecot")
+    if not found:
+        raise Missing("Dovecot is not installed: apt install dovecot-imapd")
+    if found == BINARIES[0] and not any(os.path.exists(m) for m in IMAP_MODULES):
+        raise Missing("Dovecot is installed without IMAP: apt install dovecot-imapd")
+    return found
+
+
+def _let_others_pass(folder):
+    """The mail user must reach `folder`. Folders of ours under the temporary folder are opened for passing through."""
+    temporary = os.path.realpath(tempfile.gettempdir())
+    while folder != "/":
+        info = os.stat(folder)
+        if not info.st_mode & stat.S_IXOTH:
+            if info.st_uid != os.getuid() or not folder.startswith(temporary + "/"):
+                raise RuntimeError("%s cannot be entered by other users, but the mail user must: chmod o+x it" % folder)
+            os.chmod(folder, stat.S_IMODE(info.st_mode) | 0o011)
+        folder = os.path.dirname(folder)
+
+
+class Dovecot:
+    def __init__(self, dir, name, tls="starttls+imaps", format="maildir", separator="/", prefix="", users=None,
+                 capability_remove=(), capability_add=(), fsync="optimized", extra_config="", cert="good",
+                 auth_failure_delay=None, auth_penalty=True, tz="UTC", max_userip_connections=1000,
+                 imap_service_count=1, host="127.0.0.1", detach=False):
+        """`tls`: "starttls+imaps" (both ports) or "none" (imap_port only, login in plaintext).
+        `cert`: "good", "wrong-host", "expired", "other-ca", or a pair of files (certificate, key).
+        `auth_failure_delay`: e.g. "0 secs"; None keeps Dovecot's 2 secs. `auth_penalty` False takes away the growing
+        delay that it gives to an address with many failures. `tz`: the zone in which INTERNALDATE is printed."""
+        if tls not in ("starttls+imaps", "none"):
+            raise ValueError("tls: %r" % tls)
+        self.binary = find_binary()
+        self.name, self.tls, self.format, self.separator, self.prefix = name, tls, format, separator, prefix
+        self.capability_remove = {c.upper() for c in capability_remove}
+        self.capability_add = list(capability_add)
+        self.fsync, self.extra_config, self.tz = fsync, extra_config, tz
+        self.auth_failure_delay, self.auth_penalty = auth_failure_delay, auth_penalty
+        self.max_userip_connections, self.imap_service_count = max_userip_connections, imap_service_count
+        self.host, self.detach = host, detach
+        self.folder = os.path.join(os.path.realpath(dir), name)
+        os.makedirs(self.folder, exist_ok=True)
+        os.chmod(self.folder, 0o755)
+        self.users_folder = os.path.join(self.folder, "users")
+        self.log_file = os.path.join(self.folder, "log")
+        self.config_file = os.path.join(self.folder, "dovecot.conf")
+        self.mail_folder = os.path.join(self.folder, "mail")
+        self.ca = certs.Authority(os.path.join(os.path.realpath(dir), "ca"))
+        self.ca_file = self.ca.ca_file
+        self.cert_file, self.key_file = self.ca.by_kind(cert) if isinstance(cert, str) else cert
+        self.imap_port = self.imaps_port = None
+        self.process, self.pid = None, None
+        self.users = dict(users or {})
+        self._run = None
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def start(self, timeout=10.0):
+        """Returns when both ports greet. The ports are kept over stop() and start()."""
+        if self.process:
+            return self
+        self._make_folders()
+        self._write_users()
+        chosen = self.imap_port is not None
+        for attempt in range(5):
+            if not chosen:
+                self.imap_port = process.free_port(self.host)
+                self.imaps_port = process.free_port(self.host) if self.tls != "none" else None
+            try:
+                return self._start_once(timeout)
+            except OSError:
+                if chosen or attempt == 4:
+                    raise
+        return self
+
+    def _start_once(self, timeout):
+        with open(self.config_file, "w") as out:
+            out.write(self.config())
+        offset = os.path.getsize(self.log_file) if os.path.exists(self.log_file) else 0
+        environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": self.tz}
+        _raise_file_limit()
+        with open(os.path.join(self.folder, "stderr"), "wb") as errors:
+            self.process = process.start([self.binary, "-F", "-c", self.config_file], detach=self.detach,
+                                         env=environment, stdout=errors, stderr=errors, cwd=self.folder)
+        self.pid = self.process.pid
+        try:
+            self._await_greetings(timeout)
+        except BaseException as error:
+            self.kill()
+            with open(os.path.join(self.folder, "stderr"), errors="replace") as file:
+                said = file.read()
+            if os.path.exists(self.log_file):
+                with open(self.log_file, errors="replace") as file:
+                    file.seek(offset)
+                    said += file.read()
+            if "Address already in use" in said:
+                raise OSError("port taken") from None
+            if isinstance(error, Exception):
+                raise RuntimeError("Dovecot %s did not start (%s): %s" % (self.name, error, said.strip()[-2000:]))
+            raise
+        return self
+
+    def _await_greetings(self, timeout):
+        end = time.monotonic() + timeout
+        for port, secure in ((self.imap_port, False), (self.imaps_port, True)):
+            while port:
+                if self.process.poll() is not None:
+                    raise RuntimeError("exit status %d" % self.process.returncode)
+                if time.monotonic() > end:
+                    raise TimeoutError("no greeting on port %d" % port)
+                try:
+                    with socket.create_connection((self.host, port), timeout=2) as sock:
+                        if secure:
+                            context = ssl._create_unverified_context()  # bad certificates are among the wanted ones
+                            with context.wrap_socket(sock) as wrapped:
+                                ok = wrapped.recv(4)
+                        else:
+                            ok = sock.recv(4)
+                    if ok == b"* OK":
+                        break
+                except OSError:
+                    time.sleep(0.005)  # the port is not bound yet, and nothing tells when it will be
+
+    def stop(self, timeout=5.0):
+        """A clean shutdown: clients are disconnected, running commands end."""
+        if self.process:
+            process.stop(self.process, timeout)
+            self._gone()
+
+    def kill(self):
+        """As in a power cut: master and all children at once, in the middle of whatever they do."""
+        if self.process:
+            process.kill_group(self.process.pid)
+            self.process.wait(5.0)
+            process.stop(self.process)
+            self._gone()
+
+    def freeze(self):
+        """The server stops answering, connections stay open."""
+        process.kill_group(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        process.kill_group(self.process.pid, signal.SIGCONT)
+
+    def _gone(self):
+        self.process = None
+        if self._run and not self._run.startswith(self.folder):
+            shutil.rmtree(self._run, ignore_errors=True)
+        self._run = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()  # nothing of it is needed any more, and a clean stop takes Dovecot a second
+
+    # --- users ------------------------------------------------------------------------------------------------------
+
+    def add_user(self, user, password):
+        self.users[user] = password
+        self._write_users()
+
+    def remove_user(self, user):
+        del self.users[user]
+        self._write_users()
+
+    set_password = add_user
+
+    def mail_path(self, user):
+        return os.path.join(self.mail_folder, user)
+
+    def log(self):
+        with open(self.log_file, errors="replace") as file:
+            return file.read()
+
+    def _write_users(self):
+        for user, password in self.users.items():
+            if re.search(r"[:\r\n/\0]", user) or re.search(r"[:\r\n\0]", password):
+                raise ValueError("a user name or password has a character that the passwd-file cannot hold: %r" % user)
+        os.makedirs(self.users_folder, exist_ok=True)
+        with open(self.users_folder + ".conf", "w") as out:
+            out.write(USERS % self.users_folder)
+        for gone in set(os.listdir(self.users_folder)) - set(self.users):
+            os.unlink(os.path.join(self.users_folder, gone))
+        for user, password in self.users.items():
+            self._write_user(user, password)
+
+    def _write_user(self, user, password):
+        # One file per user, read at every login: a passwd-file would be looked at again only after a second.
+        file = os.path.join(self.users_folder, user)
+        with open(self.users_folder + ".new", "w") as out:
+            json.dump({"password": password}, out, ensure_ascii=False)
+        os.chmod(self.users_folder + ".new", 0o644)
+        os.rename(self.users_folder + ".new", file)
+
+    # --- configuration ----------------------------------------------------------------------------------------------
+
+    def url(self, user=None, secure=True):
+        login = user + "@" if user else ""
+        if secure and self.imaps_port:
+            return "imaps://%s%s:%d" % (login, self.host, self.imaps_port)
+        return "imap://%s%s:%d" % (login, self.host, self.imap_port)
+
+    def describe(self):
+        """What a caller on the command line needs to know; see scripts/lab."""
+        return {"name": self.name, "pid": self.pid, "host": self.host, "imap_port": self.imap_port,
+                "imaps_port": self.imaps_port, "ca_file": self.ca_file, "tls": self.tls, "format": self.format,
+                "separator": self.separator, "prefix": self.prefix, "folder": self.folder,
+                "log": self.log_file, "users_folder": self.users_folder, "users": self.users}
+
+    def _make_folders(self):
+        os.makedirs(self.mail_folder, exist_ok=True)
+        if os.getuid() == 0:
+            owner = pwd.getpwnam("mail")
+            os.chown(self.mail_folder, owner.pw_uid, owner.pw_gid)
+            _let_others_pass(self.folder)
+        # The paths of Unix sockets are short; Dovecot's run folder holds some with long names.
+        self._run = os.path.join(self.folder, "run")
+        if len(self._run) > 70:
+            self._run = tempfile.mkdtemp(prefix="lab-")
+            os.chmod(self._run, 0o755)
+
+    def _capability(self):
+        if not self.capability_remove and not self.capability_add:
+            return ""
+        kept = [c for c in CAPABILITIES if c.upper() not in self.capability_remove]
+        return "imap_capability = %s\n" % " ".join(kept + self.capability_add)
+
+    def config(self):
+        user = pwd.getpwuid(os.getuid()).pw_name
+        group = grp.getgrgid(os.getgid()).gr_name
+        root = user == "root"
+        layout = {"maildir": "maildir:~/Maildir" + (":LAYOUT=fs" if self.separator == "/" else ""),
+                  "sdbox": "sdbox:~/sdbox", "mdbox": "mdbox:~/mdbox"}[self.format]
+        values = {
+            "folder": self.folder, "run": self._run, "host": self.host, "log": self.log_file,
+            "imap_port": self.imap_port, "imaps_port": self.imaps_port or 0, "users": self.users_folder,
+            "mail": self.mail_folder, "location": layout, "fsync": self.fsync, "separator": self.separator,
+            "prefix": self.prefix, "userip": self.max_userip_connections,
+            "imap_count": self.imap_service_count,
+            "uid": "mail" if root else user, "gid": "mail" if root else group,
+            "ssl": "yes" if self.tls != "none" else "no", "cert": self.cert_file, "key": self.key_file,
+            "extra": self._capability() + self.extra_config,
+        }
+        text = BASE % values
+        if self.auth_failure_delay is not None:
+            text += "auth_failure_delay = %s\n" % self.auth_failure_delay
+        if not self.auth_penalty:
+            text += "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
+        if not root:
+            text += ORDINARY % {"user": user, "group": group}
+        return text
+
+
+def _raise_file_limit():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want = 65536 if os.getuid() == 0 else hard
+    if soft != resource.RLIM_INFINITY and soft < want:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (want, max(want, hard)))
+        except (OSError, ValueError):
+            pass  # fewer connections then; Dovecot says so in its log
+
+
+# `listen` is loopback only. The login process is the "high-performance" one (service_count = 0): one process serves all
+# connections until they are logged in, and all TLS after that. The special-use folders are those of the shipped configuration.
+USERS = """\
+uri = fs:posix:prefix=%s/
+default_pass_scheme = PLAIN
+key password {
+  key = %%u
+  format = json
+}
+passdb_objects = password
+"""
+
+BASE = """\
+protocols = imap
+listen = %(host)s
+base_dir = %(run)s
+state_dir = %(folder)s/state
+instance_name = lab
+log_path = %(log)s
+info_log_path = %(log)s
+auth_verbose = yes
+ssl = %(ssl)s
+ssl_cert = <%(cert)s
+ssl_key = <%(key)s
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+mail_location = %(location)s
+mail_fsync = %(fsync)s
+mail_max_userip_connections = %(userip)s
+mail_uid = %(uid)s
+mail_gid = %(gid)s
+first_valid_uid = 1
+default_vsz_limit = 1G
+default_client_limit = 8000
+default_process_limit = 1200
+passdb {
+  driver = dict
+  args = %(users)s.conf
+}
+userdb {
+  driver = static
+  args = uid=%(uid)s gid=%(gid)s home=%(mail)s/%%u
+}
+namespace inbox {
+  inbox = yes
+  separator = %(separator)s
+  prefix = %(prefix)s
+  mailbox Drafts {
+    special_use = \\Drafts
+  }
+  mailbox Junk {
+    special_use = \\Junk
+  }
+  mailbox Sent {
+    special_use = \\Sent
+  }
+  mailbox "Sent Messages" {
+    special_use = \\Sent
+  }
+  mailbox Trash {
+    special_use = \\Trash
+  }
+}
+service imap-login {
+  inet_listener imap {
+    port = %(imap_port)d
+  }
+  inet_listener imaps {
+    port = %(imaps_port)d
+    ssl = yes
+  }
+  service_count = 0
+  process_min_avail = 1
+  client_limit = 2000
+  process_limit = 4
+}
+service imap {
+  service_count = %(imap_count)s
+  process_limit = 1200
+}
+%(extra)s
+"""
+
+# Without root there is no other user to change to, and no chroot.
+ORDINARY = """\
+default_internal_user = %(user)s
+default_internal_group = %(group)s
+default_login_user = %(user)s
+service anvil {
+  chroot =
+}
+service imap-login {
+  chroot =
+}
+service stats {
+  chroot =
+}
+service imap-urlauth-login {
+  chroot =
+}
+"""
