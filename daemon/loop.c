@@ -1,0 +1,224 @@
+#include "loop.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <uv.h>
+
+struct post {
+	struct post *next;
+	loop_fn *fn;
+	void *arg;
+};
+
+struct loop {
+	uv_loop_t uv;
+	uv_async_t wake;
+	uv_mutex_t lock;     /* of the two below */
+	struct post *first;
+	struct post **last;
+};
+
+struct timer {
+	uv_timer_t uv; /* first: the close callback frees by its address */
+	loop_fn *fn;
+	void *arg;
+};
+
+struct loop_signal {
+	uv_signal_t uv; /* first, as above */
+	loop_fn *fn;
+	void *arg;
+};
+
+static void on_close_free(uv_handle_t *h)
+{
+	free(h);
+}
+
+static struct post *take_posts(struct loop *l)
+{
+	uv_mutex_lock(&l->lock);
+	struct post *p = l->first;
+	l->first = NULL;
+	l->last = &l->first;
+	uv_mutex_unlock(&l->lock);
+	return p;
+}
+
+/* What is posted from within these callbacks waits for the next turn: the list was taken as a whole. */
+static void on_wake(uv_async_t *a)
+{
+	struct post *p = take_posts(a->data);
+	while (p != NULL) {
+		struct post *next = p->next;
+		loop_fn *fn = p->fn;
+		void *arg = p->arg;
+		free(p);
+		fn(arg);
+		p = next;
+	}
+}
+
+struct loop *loop_new(void)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return NULL;
+	l->last = &l->first;
+	if (uv_loop_init(&l->uv) != 0)
+		goto no_loop;
+	if (uv_mutex_init(&l->lock) != 0)
+		goto no_mutex;
+	if (uv_async_init(&l->uv, &l->wake, on_wake) != 0)
+		goto no_async;
+	l->wake.data = l;
+	/* A connection that went away is told by EPIPE where it is written to. */
+	signal(SIGPIPE, SIG_IGN);
+	return l;
+no_async:
+	uv_mutex_destroy(&l->lock);
+no_mutex:
+	uv_loop_close(&l->uv);
+no_loop:
+	free(l);
+	return NULL;
+}
+
+void loop_free(struct loop **l)
+{
+	if (l == NULL || *l == NULL)
+		return;
+	struct loop *x = *l;
+	uv_close((uv_handle_t *)&x->wake, NULL);
+	/* Handles that are closing are freed by their callbacks, which need a turn of the loop. */
+	while (uv_run(&x->uv, UV_RUN_NOWAIT) != 0)
+		;
+	int err = uv_loop_close(&x->uv);
+	assert(err == 0 && "a timer, signal or connection outlives the loop");
+	(void)err;
+	struct post *p = take_posts(x);
+	while (p != NULL) {
+		struct post *next = p->next;
+		free(p);
+		p = next;
+	}
+	uv_mutex_destroy(&x->lock);
+	free(x);
+	*l = NULL;
+}
+
+void loop_run(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+
+struct uv_loop_s *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
+uint64_t loop_now(const struct loop *l)
+{
+	return uv_now(&l->uv);
+}
+
+int64_t loop_wall(const struct loop *l)
+{
+	(void)l;
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void on_timer(uv_timer_t *h)
+{
+	struct timer *t = (struct timer *)h;
+	t->fn(t->arg);
+}
+
+struct timer *timer_new(struct loop *l, loop_fn *fn, void *arg)
+{
+	struct timer *t = malloc(sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	uv_timer_init(&l->uv, &t->uv);
+	t->fn = fn;
+	t->arg = arg;
+	return t;
+}
+
+void timer_set(struct timer *t, uint64_t ms)
+{
+	/* The loop's clock stands still during a turn and before the first one: "from now" would come too early. */
+	uv_update_time(t->uv.loop);
+	uv_timer_start(&t->uv, on_timer, ms, 0);
+}
+
+void timer_clear(struct timer *t)
+{
+	uv_timer_stop(&t->uv);
+}
+
+bool timer_is_set(const struct timer *t)
+{
+	return uv_is_active((const uv_handle_t *)&t->uv) != 0;
+}
+
+void timer_free(struct timer **t)
+{
+	if (t == NULL || *t == NULL)
+		return;
+	uv_close((uv_handle_t *)&(*t)->uv, on_close_free);
+	*t = NULL;
+}
+
+static void on_signal(uv_signal_t *h, int signo)
+{
+	(void)signo;
+	struct loop_signal *s = (struct loop_signal *)h;
+	s->fn(s->arg);
+}
+
+struct loop_signal *loop_signal_new(struct loop *l, int signo, loop_fn *fn, void *arg)
+{
+	struct loop_signal *s = malloc(sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	if (uv_signal_init(&l->uv, &s->uv) != 0) {
+		free(s);
+		return NULL;
+	}
+	s->fn = fn;
+	s->arg = arg;
+	if (uv_signal_start(&s->uv, on_signal, signo) != 0)
+		loop_signal_free(&s);
+	return s;
+}
+
+void loop_signal_free(struct loop_signal **s)
+{
+	if (s == NULL || *s == NULL)
+		return;
+	uv_close((uv_handle_t *)&(*s)->uv, on_close_free);
+	*s = NULL;
+}
+
+void loop_post(struct loop *l, loop_fn *fn, void *arg)
+{
+	struct post *p = malloc(sizeof(*p));
+	if (p == NULL)
+		abort();
+	*p = (struct post){ .fn = fn, .arg = arg };
+	uv_mutex_lock(&l->lock);
+	*l->last = p;
+	l->last = &p->next;
+	uv_mutex_unlock(&l->lock);
+	uv_async_send(&l->wake);
+}

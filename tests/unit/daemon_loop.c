@@ -1,0 +1,211 @@
+#include "leaks.h"
+#include "loop.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+TestSuite(daemon_loop, .fini = leaks_check, .timeout = 20);
+
+struct world {
+	struct loop *l;
+	int calls;
+	int order[4096];
+	struct timer *t;
+	uint64_t at;
+};
+
+static uint64_t clock_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void stop(void *arg)
+{
+	struct world *w = arg;
+	w->calls++;
+	w->at = clock_ms();
+	loop_stop(w->l);
+}
+
+Test(daemon_loop, a_timer_runs_out_once_and_not_early)
+{
+	struct world w = { .l = loop_new() };
+	struct timer *t = timer_new(w.l, stop, &w);
+	cr_assert(!timer_is_set(t));
+	usleep(60000); /* the loop's own clock is now stale */
+	uint64_t start = clock_ms();
+	timer_set(t, 50);
+	cr_assert(timer_is_set(t));
+	cr_assert_eq(w.calls, 0);
+	loop_run(w.l);
+	cr_assert_eq(w.calls, 1);
+	cr_assert_geq(w.at - start, 49);
+	cr_assert(!timer_is_set(t));
+	timer_free(&t);
+	cr_assert_null(t);
+	loop_free(&w.l);
+	cr_assert_null(w.l);
+}
+
+static void never(void *arg)
+{
+	(void)arg;
+	cr_assert_fail("called");
+}
+
+Test(daemon_loop, a_timer_is_replaced_cleared_and_freed_while_set)
+{
+	struct world w = { .l = loop_new() };
+	struct timer *cleared = timer_new(w.l, never, NULL);
+	struct timer *freed = timer_new(w.l, never, NULL);
+	struct timer *t = timer_new(w.l, stop, &w);
+	timer_set(cleared, 1);
+	timer_set(freed, 1);
+	timer_set(t, 100000);
+	timer_set(t, 20);
+	timer_clear(cleared);
+	cr_assert(!timer_is_set(cleared));
+	timer_free(&freed);
+	loop_run(w.l);
+	cr_assert_eq(w.calls, 1);
+	timer_free(&t);
+	timer_free(&cleared);
+	timer_free(&cleared);
+	timer_free(NULL);
+	loop_free(&w.l);
+	loop_free(&w.l);
+	loop_free(NULL);
+}
+
+static void free_own_timer(void *arg)
+{
+	struct world *w = arg;
+	timer_free(&w->t);
+	stop(w);
+}
+
+Test(daemon_loop, a_timer_may_be_freed_by_its_own_callback)
+{
+	struct world w = { .l = loop_new() };
+	w.t = timer_new(w.l, free_own_timer, &w);
+	timer_set(w.t, 0);
+	cr_assert_eq(w.calls, 0);
+	loop_run(w.l);
+	cr_assert_eq(w.calls, 1);
+	loop_free(&w.l);
+}
+
+struct numbered {
+	struct world *w;
+	int n;
+};
+
+#define POSTS 1000
+
+static void note(void *arg)
+{
+	struct numbered *x = arg;
+	x->w->order[x->w->calls++] = x->n;
+	if (x->w->calls == POSTS)
+		loop_stop(x->w->l);
+}
+
+static void *poster(void *arg)
+{
+	struct numbered *x = arg;
+	for (int i = 0; i < POSTS; i++)
+		loop_post(x[i].w->l, note, &x[i]);
+	return NULL;
+}
+
+Test(daemon_loop, posts_from_another_thread_arrive_in_order)
+{
+	static struct world w;
+	static struct numbered x[POSTS];
+	w.l = loop_new();
+	for (int i = 0; i < POSTS; i++)
+		x[i] = (struct numbered){ &w, i };
+	pthread_t th;
+	cr_assert_eq(pthread_create(&th, NULL, poster, x), 0);
+	loop_run(w.l);
+	pthread_join(th, NULL);
+	cr_assert_eq(w.calls, POSTS);
+	for (int i = 0; i < POSTS; i++)
+		cr_assert_eq(w.order[i], i);
+	loop_free(&w.l);
+}
+
+static void post_again(void *arg)
+{
+	struct world *w = arg;
+	if (++w->calls < 3) {
+		loop_post(w->l, post_again, w);
+		w->order[w->calls] = w->calls; /* proof that the post did not run from within */
+		cr_assert_eq(w->order[w->calls + 1], 0);
+	} else {
+		loop_stop(w->l);
+	}
+}
+
+Test(daemon_loop, a_post_from_the_loop_itself_waits_for_the_next_turn)
+{
+	static struct world w;
+	w.l = loop_new();
+	loop_post(w.l, post_again, &w);
+	cr_assert_eq(w.calls, 0);
+	loop_run(w.l);
+	cr_assert_eq(w.calls, 3);
+	loop_free(&w.l);
+}
+
+Test(daemon_loop, posts_that_never_ran_are_dropped)
+{
+	struct world w = { .l = loop_new() };
+	loop_post(w.l, never, NULL);
+	/* loop_free() turns the loop once for closing handles, and the door is closed by then */
+	loop_free(&w.l);
+}
+
+Test(daemon_loop, a_signal_is_told_each_time)
+{
+	struct world w = { .l = loop_new() };
+	struct loop_signal *s = loop_signal_new(w.l, SIGUSR1, stop, &w);
+	cr_assert_not_null(s);
+	for (int i = 1; i <= 2; i++) {
+		kill(getpid(), SIGUSR1);
+		loop_run(w.l);
+		cr_assert_eq(w.calls, i);
+	}
+	loop_signal_free(&s);
+	loop_signal_free(&s);
+	cr_assert_null(loop_signal_new(w.l, 12345, stop, &w));
+	loop_free(&w.l);
+}
+
+Test(daemon_loop, a_broken_pipe_does_not_kill)
+{
+	struct world w = { .l = loop_new() };
+	int fd[2];
+	cr_assert_eq(pipe(fd), 0);
+	close(fd[0]);
+	cr_assert_eq(write(fd[1], "x", 1), -1);
+	close(fd[1]);
+	loop_free(&w.l);
+}
+
+Test(daemon_loop, clocks)
+{
+	struct world w = { .l = loop_new() };
+	cr_assert_leq(llabs(loop_wall(w.l) / 1000 - (int64_t)time(NULL)), 1);
+	struct timer *t = timer_new(w.l, stop, &w);
+	uint64_t before = loop_now(w.l);
+	timer_set(t, 30);
+	loop_run(w.l);
+	cr_assert_geq(loop_now(w.l) - before, 30);
+	timer_free(&t);
+	loop_free(&w.l);
+}
