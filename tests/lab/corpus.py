@@ -1,6 +1,8 @@
 """Made-up mailboxes, the same for the same seed: what fill.py writes to a server."""
 import base64
 import dataclasses
+import functools
+import math
 import random
 import statistics
 import time
@@ -44,6 +46,14 @@ def header_date(instant, zone="+0000"):
     return "%s %s %s %s" % (day, month, year, " ".join(internaldate(instant, zone).split()[1:]))
 
 
+@functools.lru_cache(maxsize=None)
+def _pools():
+    """Lines of text, and a megabyte of base64. The same for every seed: what differs is where they are cut."""
+    rng = random.Random("pools")
+    lines = [" ".join(rng.choices(WORDS, k=rng.randrange(8, 13))).encode("utf-8") for _ in range(4000)]
+    return lines, base64.encodebytes(rng.randbytes(57 * 20000)).replace(b"\n", b"\r\n")
+
+
 class Writer:
     """Makes messages. Big parts are cut from pools made once, so that 100 MB take about a second."""
 
@@ -51,13 +61,7 @@ class Writer:
         self.random = random.Random("%s" % seed)
         self.domain = domain
         self.count = 0
-        lines = []
-        for _ in range(4000):
-            words = self.random.choices(WORDS, k=self.random.randrange(8, 13))
-            lines.append(" ".join(words).encode("utf-8"))
-        self.text_lines = lines
-        raw = self.random.randbytes(57 * 20000)
-        self.base64_pool = base64.encodebytes(raw).replace(b"\n", b"\r\n")
+        self.text_lines, self.base64_pool = _pools()
 
     def headers(self, instant, zone="+0000", extra=(), message_id=True, kind="text/plain; charset=utf-8"):
         self.count += 1
@@ -137,7 +141,6 @@ def _instant(rng):
 def sizes_like_mail(count, median=8000, mean=60000, smallest=900, largest=4_000_000):
     """`count` sizes of a log-normal distribution, evenly spread over its quantiles: the total depends on no seed."""
     normal = statistics.NormalDist()
-    import math
     sigma = math.sqrt(2 * math.log(mean / median))
     return [int(min(largest, max(smallest, median * math.exp(sigma * normal.inv_cdf((i + 0.5) / count)))))
             for i in range(count)]

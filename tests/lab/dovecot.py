@@ -195,11 +195,12 @@ class Dovecot:
 
     def add_user(self, user, password):
         self.users[user] = password
-        self._write_users()
+        os.makedirs(self.users_folder, exist_ok=True)
+        put_user(self.users_folder, user, password)
 
     def remove_user(self, user):
         del self.users[user]
-        self._write_users()
+        drop_user(self.users_folder, user)
 
     set_password = add_user
 
@@ -211,24 +212,13 @@ class Dovecot:
             return file.read()
 
     def _write_users(self):
-        for user, password in self.users.items():
-            if re.search(r"[:\r\n/\0]", user) or re.search(r"[:\r\n\0]", password):
-                raise ValueError("a user name or password has a character that the passwd-file cannot hold: %r" % user)
         os.makedirs(self.users_folder, exist_ok=True)
         with open(self.users_folder + ".conf", "w") as out:
             out.write(USERS % self.users_folder)
         for gone in set(os.listdir(self.users_folder)) - set(self.users):
             os.unlink(os.path.join(self.users_folder, gone))
         for user, password in self.users.items():
-            self._write_user(user, password)
-
-    def _write_user(self, user, password):
-        # One file per user, read at every login: a passwd-file would be looked at again only after a second.
-        file = os.path.join(self.users_folder, user)
-        with open(self.users_folder + ".new", "w") as out:
-            json.dump({"password": password}, out, ensure_ascii=False)
-        os.chmod(self.users_folder + ".new", 0o644)
-        os.rename(self.users_folder + ".new", file)
+            put_user(self.users_folder, user, password)
 
     # --- configuration ----------------------------------------------------------------------------------------------
 
@@ -287,6 +277,23 @@ class Dovecot:
         if not root:
             text += ORDINARY % {"user": user, "group": group}
         return text
+
+
+def put_user(users_folder, user, password):
+    """Adds a user to a running server, or changes the password: one file per user, which is read at every login.
+
+    A passwd-file would not do: Dovecot looks at it again only after a second."""
+    if re.search(r"[\r\n/\0]", user) or user.startswith("."):
+        raise ValueError("not possible as the name of a user: %r" % user)
+    fresh = "%s.%d.new" % (users_folder, os.getpid())
+    with open(fresh, "w") as out:
+        json.dump({"password": password}, out, ensure_ascii=False)
+    os.chmod(fresh, 0o644)
+    os.rename(fresh, os.path.join(users_folder, user))
+
+
+def drop_user(users_folder, user):
+    os.unlink(os.path.join(users_folder, user))
 
 
 def _raise_file_limit():
