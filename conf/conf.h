@@ -48,6 +48,7 @@ struct conf {
 	int max_mailboxes;
 	int64_t connect_timeout_ms;
 	int64_t login_timeout_ms;
+	int64_t login_grace_ms;
 	int64_t command_timeout_ms;
 	int64_t shutdown_timeout_ms;
 

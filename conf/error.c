@@ -9,12 +9,16 @@
 /* Removes the first bytes of a character whose last ones were cut off. */
 static void error_trim(char *text, size_t len)
 {
-	size_t lead = len;
+	size_t tail = 0;	/* bytes after the last leading byte */
+	unsigned char lead;
 
-	while (lead > 0 && ((unsigned char)text[lead - 1] & 0xc0) == 0x80)
-		lead--;
-	if (lead > 0 && (unsigned char)text[lead - 1] >= 0xc0)
-		text[lead - 1] = '\0';
+	while (tail < len && ((unsigned char)text[len - 1 - tail] & 0xc0) == 0x80)
+		tail++;
+	if (tail == len)
+		return;
+	lead = (unsigned char)text[len - 1 - tail];
+	if (lead >= 0xc0 && tail < (lead < 0xe0 ? 1u : lead < 0xf0 ? 2u : 3u))
+		text[len - 1 - tail] = '\0';
 }
 
 static void error_print(struct conf_error *err, size_t at, const char *format,

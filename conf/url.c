@@ -135,6 +135,10 @@ static int url_read_hostport(const char *in, size_t len, struct conf_url *url,
 
 	if (ipv6 && !end)
 		return conf_error_set(err, "has a [ without its ]; write imaps://[ADDRESS]:PORT");
+	/* two colons without brackets: an address, more likely than a port */
+	if (!ipv6 && rest_len > 0 && memchr(rest + 1, ':', rest_len - 1))
+		return conf_error_set(err, "has a second colon in its host; an IPv6 address "
+				      "stands in brackets: imaps://[2001:db8::1]:993");
 	url->host = strndup(host, (size_t)((end ? end : rest) - host));
 	if (!url->host)
 		return url_out_of_memory(err);
@@ -148,10 +152,6 @@ static int url_read_hostport(const char *in, size_t len, struct conf_url *url,
 	if (rest[0] != ':')
 		return conf_error_set(err, "has something other than a port behind the ]; "
 				      "write imaps://[ADDRESS]:PORT");
-	/* two colons without brackets: an address, more likely than a port */
-	if (!ipv6 && memchr(rest + 1, ':', rest_len - 1))
-		return conf_error_set(err, "has a second colon in its host; an IPv6 address "
-				      "stands in brackets: imaps://[2001:db8::1]:993");
 	return url_read_port(rest + 1, rest_len - 1, url, err);
 }
 
