@@ -22,6 +22,9 @@ static void error_trim(char *text, size_t len)
 }
 
 static void error_print(struct conf_error *err, size_t at, const char *format,
+			va_list args) __attribute__((format(printf, 3, 0)));
+
+static void error_print(struct conf_error *err, size_t at, const char *format,
 			va_list args)
 {
 	size_t room = sizeof(err->text) - at;

@@ -96,7 +96,7 @@ static int load_bytes(struct loader *l, int fd, size_t *ret_len)
 static int load_text(struct loader *l)
 {
 	int fd = open(l->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	size_t len;
+	size_t len = 0;
 	int rc;
 
 	if (fd < 0)

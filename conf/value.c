@@ -69,7 +69,7 @@ static const char *value_digits(const char *text, int64_t *ret)
 int conf_value_int(const char *text, int64_t *ret, struct conf_error *err)
 {
 	bool minus = text[0] == '-';
-	int64_t number;
+	int64_t number = 0;
 	const char *rest = value_digits(text + minus, &number);
 
 	if (!rest || *rest != '\0')
@@ -82,7 +82,7 @@ int conf_value_int(const char *text, int64_t *ret, struct conf_error *err)
 static int value_with_unit(const char *text, const struct unit *units,
 			   const char *right, int64_t *ret, struct conf_error *err)
 {
-	int64_t number;
+	int64_t number = 0, product;
 	const char *rest = value_digits(text, &number);
 
 	if (!rest)
@@ -93,9 +93,10 @@ static int value_with_unit(const char *text, const struct unit *units,
 	for (; units->name; units++) {
 		if (strcmp(rest, units->name) != 0)
 			continue;
-		if (__builtin_mul_overflow(number, units->factor, ret))
+		if (__builtin_mul_overflow(number, units->factor, &product))
 			return conf_error_set(err, "is \"%.*s\", which is too large; it must be %s",
 					      SHOWN, text, right);
+		*ret = product;
 		return 0;
 	}
 	return conf_error_set(err, "is \"%.*s\"; it must be %s", SHOWN, text, right);
@@ -103,25 +104,14 @@ static int value_with_unit(const char *text, const struct unit *units,
 
 int conf_value_size(const char *text, int64_t *ret, struct conf_error *err)
 {
-	int64_t bytes;
-
-	if (value_with_unit(text, size_units,
-			    "a number with one of the units K M G, like \"10M\"", &bytes, err) < 0)
-		return -1;
-	*ret = bytes;
-	return 0;
+	return value_with_unit(text, size_units,
+			       "a number with one of the units K M G, like \"10M\"", ret, err);
 }
 
 int conf_value_duration(const char *text, int64_t *ret, struct conf_error *err)
 {
-	int64_t ms;
-
-	if (value_with_unit(text, duration_units,
-			    "a number with one of the units ms s m h d, like \"90s\"",
-			    &ms, err) < 0)
-		return -1;
-	*ret = ms;
-	return 0;
+	return value_with_unit(text, duration_units,
+			       "a number with one of the units ms s m h d, like \"90s\"", ret, err);
 }
 
 static void value_print_unit(int64_t number, const struct unit *units, const char *base,
