@@ -46,8 +46,8 @@ def end(entry, timeout=5.0):
     until = time.monotonic() + timeout
     while alive(entry) and time.monotonic() < until:
         time.sleep(0.01)  # not our child: there is nothing to wait on
-    if alive(entry):
-        process.kill_group(entry["pid"])
+    # Dovecot's processes stay after their master while a client does. They are of the group of what was alive just now.
+    process.kill_group(entry["pid"])
 
 
 # --- commands -------------------------------------------------------------------------------------------------------------

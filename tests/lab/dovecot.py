@@ -159,7 +159,7 @@ class Dovecot:
                     time.sleep(0.005)  # the port is not bound yet, and nothing tells when it will be
 
     def stop(self, timeout=5.0):
-        """A clean shutdown: clients are disconnected, running commands end."""
+        """A shutdown as by an operator; clients that are still there are disconnected after it."""
         if self.process:
             process.stop(self.process, timeout)
             self._gone()

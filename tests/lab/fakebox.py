@@ -152,7 +152,7 @@ class Session:
         name = rest.split(b" ")[0].upper().decode("utf-8", "replace")
         shown = line.decode("utf-8", "replace")
         if name == "UID":
-            name = "UID " + rest.split(b" ")[1].upper().decode("utf-8", "replace")
+            name = " ".join(rest.upper().decode("utf-8", "replace").split(" ")[:2])
         self.c.note("command", line=shown, name=name)
         number = self.box.counts[name] = self.box.counts.get(name, 0) + 1
         answer = self.box.hook(name, number, shown) if self.box.hook else None
@@ -184,7 +184,11 @@ class Session:
         if not method or (not self.user and name not in free):
             await self.c.send(tag + b" BAD unknown or not allowed now: " + name.encode() + b"\r\n")
             return
-        done = await method(words[2:] if name.startswith("UID ") else words[1:])
+        try:
+            done = await method(words[2:] if name.startswith("UID ") else words[1:])
+        except (IndexError, TypeError, AttributeError, ValueError) as error:
+            self.c.note("malformed", line=shown, text=repr(error))
+            done = b"BAD cannot read that"
         if done is not None:
             await self.c.send(tag + b" " + done + b"\r\n")
         if name == "STARTTLS":
@@ -332,9 +336,9 @@ class Session:
         if not folder or "\\Noselect" in folder.attributes:
             self.selected = None
             return b"NO [NONEXISTENT] no such folder"
-        await self.c.send(b"* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (%s \\*)] flags\r\n* %d EXISTS\r\n* 0 RECENT\r\n"
+        await self.c.send(b"* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (%s)] flags\r\n* %d EXISTS\r\n* 0 RECENT\r\n"
                           b"* OK [UIDVALIDITY %d] valid\r\n* OK [UIDNEXT %d] next\r\n" % (
-                              SYSTEM.encode(), b"" if read_only else SYSTEM.encode(), len(folder.messages),
+                              SYSTEM.encode(), b"" if read_only else SYSTEM.encode() + b" \\*", len(folder.messages),
                               folder.uidvalidity, folder.uidnext))
         return b"OK [READ-%s] done" % (b"ONLY" if read_only else b"WRITE")
 

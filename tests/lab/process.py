@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,18 +47,27 @@ def start(argv, detach=False, **options):
 
 
 def stop(child, timeout=5.0):
-    """Asks the child to end, then makes it; returns its exit status. Bounded by `timeout` and a second."""
-    if child.poll() is None:
-        try:
-            child.send_signal(signal.SIGCONT)  # a frozen process would not see the next one
-            child.terminate()
-            child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            kill_group(child.pid)
-            child.wait(1.0)
+    """Asks the child to end, then makes it, and all that it left behind; returns its exit status. Bounded.
+
+    Dovecot's own processes outlive a stopped master for as long as their clients stay."""
+    if child.returncode is None:
+        child.send_signal(signal.SIGCONT)  # a frozen process would not see the next one
+        child.terminate()
+        _await_end(child.pid, timeout)
+        # Before its number is given back by wait(), so that it cannot be another's by now.
+        kill_group(child.pid)
+        child.wait(5.0)
     if child in _running:
         _running.remove(child)
     return child.returncode
+
+
+def _await_end(pid, timeout):
+    """Waits until a child has ended, without reaping it."""
+    end, pause = time.monotonic() + timeout, 0.0005
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) and time.monotonic() < end:
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
 
 
 def kill_group(pid, sig=signal.SIGKILL):
