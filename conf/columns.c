@@ -38,7 +38,7 @@ static const struct column *column_find(const char *name, size_t len)
 	return NULL;
 }
 
-/* Keeps the name for the message, in a form that any log takes. */
+/* Keeps the name for the message, cut at a character. */
 static void column_keep_unknown(struct columns *columns, const char *name, size_t len)
 {
 	size_t room = sizeof(columns->unknown_buf) - 1;
@@ -50,11 +50,7 @@ static void column_keep_unknown(struct columns *columns, const char *name, size_
 		while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
 			len--;
 	}
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)name[i];
-
-		columns->unknown_buf[i] = (c < 0x20 && c != '\t') || c == 0x7f ? '?' : (char)c;
-	}
+	memcpy(columns->unknown_buf, name, len);
 	columns->unknown_buf[len] = '\0';
 	columns->unknown = columns->unknown_buf;
 }

@@ -1,8 +1,11 @@
 #include "error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "value.h"
 
 #define FILE_SHOWN 200		/* bytes of a file name in a message */
 
@@ -21,6 +24,19 @@ static void error_trim(char *text, size_t len)
 		text[len - 1 - tail] = '\0';
 }
 
+/* Names from a file are repeated; what no log or terminal should get is not. */
+static void error_clean(char *text)
+{
+	bool utf8 = conf_value_is_utf8(text, strlen(text));
+
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
+			*text = '?';
+	}
+}
+
 static void error_print(struct conf_error *err, size_t at, const char *format,
 			va_list args) __attribute__((format(printf, 3, 0)));
 
@@ -34,6 +50,7 @@ static void error_print(struct conf_error *err, size_t at, const char *format,
 		err->text[at] = '\0';
 	else if ((size_t)n >= room)
 		error_trim(err->text, sizeof(err->text) - 1);
+	error_clean(err->text);
 }
 
 int conf_error_set(struct conf_error *err, const char *format, ...)

@@ -9,7 +9,7 @@
 #define CONF_ERROR_H
 
 struct conf_error {
-	char text[512];		/* valid UTF-8 if its parts are, always terminated */
+	char text[512];		/* one line of UTF-8, always terminated */
 };
 
 /*

@@ -226,6 +226,7 @@ Test(conf_conf, names)
 	fails("# a\n# b\n# c\nmax_login_retrys = 3\n",
 	      "4: unknown key \"max_login_retrys\"; did you mean \"max_login_retries\"?");
 	fails("server a {\n  ca-file = \"x\"\n}", "2: unknown key \"ca-file\"; did you mean \"ca_file\"?");
+	fails("stat\001\xff = 3", "1: unknown key \"stat??\"; did you mean \"state\"?");
 	fails("servers a { }", "1: unknown section \"servers\"; did you mean \"server\"?");
 	fails("ca_file = \"ca.pem\"", "1: ca_file stands in the wrong place; "
 	      "write it into a section server \"NAME\" { ... }");
