@@ -104,7 +104,7 @@ static struct arena_block *add_block(struct arena *a, size_t need)
 	return b;
 }
 
-/* What a request takes from the arena: whole units, so that a million tiny ones are capped, too; 0 when it is too much. */
+/* What a request takes from the arena: whole units, so that a million tiny ones are capped, too; 0 when too much. */
 static size_t cost_of(const struct arena *a, size_t n)
 {
 	size_t cost;

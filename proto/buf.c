@@ -77,7 +77,7 @@ int buf_reserve(struct buf *b, size_t n, char **ret)
 	if (n > b->size - b->off - b->n) {
 		bool fits = n <= b->size - b->n;
 
-		/* Moving is only worth it where the gap is at least as long as what is moved, or nothing else is left. */
+		/* Moving pays only where the gap is at least as long as what is moved, or where nothing else helps. */
 		if (fits && (b->off >= b->n || b->size == b->cap)) {
 			move_to_front(b);
 		} else {

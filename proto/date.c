@@ -2,7 +2,8 @@
 
 enum { ZONE_MAX = 23 * 60 + 59, DAY = 86400 };
 
-static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					"Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 
 /* First and last second of the years 0..9999, the ones that have four digits. */
 static const int64_t local_min = -62167219200, local_max = 253402300799;

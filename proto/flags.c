@@ -79,7 +79,7 @@ static int compare_nocase(struct span a, struct span b)
 	return (a.n > b.n) - (a.n < b.n);
 }
 
-/* The spelling decides between keywords that are alike, so that which one stays does not depend on the server's order. */
+/* The spelling decides between keywords that are alike: which one stays does not depend on the server's order. */
 static int compare_keywords(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;

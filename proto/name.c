@@ -5,7 +5,7 @@
 
 static const struct span inbox = { "INBOX", 5 };
 
-/* Takes the next wire level off *rest; false behind the last one. *more tells whether a delimiter followed. */
+/* Takes the next wire level off *rest; *more tells whether a delimiter followed. */
 static struct span take_level(struct span *rest, char delimiter, bool *more)
 {
 	size_t end = delimiter != 0 ? span_find(*rest, delimiter) : SIZE_MAX;
@@ -14,17 +14,6 @@ static struct span take_level(struct span *rest, char delimiter, bool *more)
 	*more = end != SIZE_MAX;
 	*rest = *more ? span_from(*rest, end + 1) : SPAN_NONE;
 	return level;
-}
-
-/* INBOX, or INBOX with nothing but INBOX below. */
-static bool is_all_inbox(struct span wire, char delimiter)
-{
-	bool more = true;
-
-	while (more)
-		if (!span_eq_nocase(take_level(&wire, delimiter, &more), inbox))
-			return false;
-	return true;
 }
 
 /* Whether the wire name begins with the prefix and goes on. An INBOX at the prefix's beginning has no case. */
@@ -40,14 +29,18 @@ static bool has_prefix(struct span wire, const struct name_style *style)
 	       span_eq(span_from(span_first(wire, style->prefix.n), n), span_from(style->prefix, n));
 }
 
-/* The wire name without the prefix, unless it would then be mistaken for INBOX. */
+/* INBOX behind the prefix as often as one likes. Such names are their own paths: without the prefix "INBOX.INBOX" would
+ * have that of INBOX, "INBOX.INBOX.INBOX" then that of "INBOX.INBOX", and so on. All others lose or get it once. */
+static bool keeps_prefix(struct span wire, const struct name_style *style)
+{
+	while (style->prefix.n != 0 && has_prefix(wire, style))
+		wire = span_from(wire, style->prefix.n);
+	return span_eq_nocase(wire, inbox);
+}
+
 static struct span without_prefix(struct span wire, const struct name_style *style)
 {
-	struct span rest = span_from(wire, style->prefix.n);
-
-	if (style->prefix.n == 0 || !has_prefix(wire, style) || is_all_inbox(rest, style->delimiter))
-		return wire;
-	return rest;
+	return has_prefix(wire, style) && !keeps_prefix(wire, style) ? span_from(wire, style->prefix.n) : wire;
 }
 
 bool name_is_within(struct span wire, const struct name_style *style)
@@ -183,11 +176,13 @@ static int join_levels(struct buf *out, struct span path, const struct name_styl
 {
 	for (bool first = true;; first = false) {
 		size_t n = level_length(path);
+		struct span text;
 		int err = unescape(level, span_first(path, n));
 
 		if (err != 0)
 			return err;
-		err = encode_level(out, first && span_eq_nocase(buf_span(level), inbox) ? inbox : buf_span(level), style);
+		text = buf_span(level);
+		err = encode_level(out, first && span_eq_nocase(text, inbox) ? inbox : text, style);
 		if (err != 0 || n == path.n)
 			return err;
 		if (style->delimiter == 0)
@@ -203,6 +198,7 @@ static int join_levels(struct buf *out, struct span path, const struct name_styl
 int name_from_path(struct buf *out, struct span path, const struct name_style *style)
 {
 	size_t start = out->n;
+	struct span joined;
 	struct buf level;
 	int err;
 
@@ -217,15 +213,10 @@ int name_from_path(struct buf *out, struct span path, const struct name_style *s
 		buf_truncate(out, start);
 		return err;
 	}
-	if (style->prefix.n != 0) {
-		struct span joined = span_from(buf_span(out), start + style->prefix.n);
-
-		/* INBOX is never under the prefix, and without_prefix() left the prefix in some paths. */
-		if (span_eq_nocase(joined, inbox) ||
-		    (has_prefix(joined, style) && is_all_inbox(span_from(joined, style->prefix.n), style->delimiter))) {
-			memmove(out->p + out->off + start, joined.p, joined.n);
-			buf_truncate(out, start + joined.n);
-		}
+	joined = span_from(buf_span(out), start + style->prefix.n);
+	if (keeps_prefix(joined, style)) {
+		memmove(out->p + out->off + start, joined.p, joined.n);
+		buf_truncate(out, start + joined.n);
 	}
 	return 0;
 }

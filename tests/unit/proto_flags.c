@@ -99,8 +99,10 @@ Test(flags, counts_what_it_drops)
 
 Test(flags, bad_bytes_are_syntax)
 {
-	static const char *const bad[] = { "(", ")", "a(b", "a)b", "a{3}", "\"a\"", "a%", "*", "a*", "\\**", "\\", "\\ a", "a\\",
-					   "a\\b", "\\a\\b", "\\Seen)", "a\rb", "a\nb", "\x01", "a\x7f", "\\Se(n", "\\Seen\x1f" };
+	static const char *const bad[] = {
+		"(", ")", "a(b", "a)b", "a{3}", "\"a\"", "a%", "*", "a*", "\\**", "\\", "\\ a", "a\\",
+		"a\\b", "\\a\\b", "\\Seen)", "a\rb", "a\nb", "\x01", "a\x7f", "\\Se(n", "\\Seen\x1f",
+	};
 	struct flags f = { .system = 99 };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

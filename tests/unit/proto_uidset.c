@@ -267,11 +267,13 @@ Test(uidset, bad_text_changes_nothing)
 		const char *text;
 		int err;
 	} bad[] = {
-		{ "", PROTO_ERR_SYNTAX }, { ",", PROTO_ERR_SYNTAX }, { "1,", PROTO_ERR_SYNTAX }, { ",1", PROTO_ERR_SYNTAX },
+		{ "", PROTO_ERR_SYNTAX }, { ",", PROTO_ERR_SYNTAX }, { "1,", PROTO_ERR_SYNTAX },
+		{ ",1", PROTO_ERR_SYNTAX },
 		{ "1,,2", PROTO_ERR_SYNTAX }, { ":", PROTO_ERR_SYNTAX }, { "1:", PROTO_ERR_SYNTAX },
 		{ ":1", PROTO_ERR_SYNTAX }, { "1:2:3", PROTO_ERR_SYNTAX }, { "*", PROTO_ERR_SYNTAX },
 		{ "1:*", PROTO_ERR_SYNTAX }, { "1 ", PROTO_ERR_SYNTAX }, { " 1", PROTO_ERR_SYNTAX },
-		{ "-1", PROTO_ERR_SYNTAX }, { "+1", PROTO_ERR_SYNTAX }, { "1x", PROTO_ERR_SYNTAX }, { "$", PROTO_ERR_SYNTAX },
+		{ "-1", PROTO_ERR_SYNTAX }, { "+1", PROTO_ERR_SYNTAX }, { "1x", PROTO_ERR_SYNTAX },
+		{ "$", PROTO_ERR_SYNTAX },
 		{ "0", PROTO_ERR_RANGE }, { "0:1", PROTO_ERR_RANGE }, { "1:0", PROTO_ERR_RANGE },
 		{ "4294967296", PROTO_ERR_RANGE }, { "1:4294967296", PROTO_ERR_RANGE },
 		{ "99999999999999999999999999", PROTO_ERR_RANGE }, { "9,4294967296", PROTO_ERR_RANGE },
