@@ -14,6 +14,7 @@ Test(arena, pieces_are_aligned_and_apart)
 	unsigned char *piece[500];
 
 	arena_init(&a, 1 << 20);
+	arena_reset(&a);
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < 500; i++) {
 			piece[i] = arena_alloc(&a, i);

@@ -204,6 +204,12 @@ Test(uidset, the_cap_counts_ranges)
 	assert_text(&s, "1:30");
 	uidset_done(&s);
 	cr_assert_eq(s.cap, 3);
+	for (uint32_t uid = 2; uid <= 6; uid += 2)
+		cr_assert_eq(uidset_add(&s, uid), 0);
+	cr_assert_eq(uidset_add(&s, 8), PROTO_ERR_CAP);
+	cr_assert_leq(s.size, 3);
+	assert_text(&s, "2,4,6");
+	uidset_done(&s);
 	uidset_done(&other);
 }
 
