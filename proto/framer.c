@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define KEEP_MAX ((size_t)16 * 1024) /* bytes of memory that stay allocated between responses: idle connections are many */
+/* Bytes of memory that stay allocated between responses: idle connections are many. */
+#define KEEP_MAX ((size_t)16 * 1024)
 
 enum framer_state {
 	AT_LINE,

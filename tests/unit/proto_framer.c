@@ -13,7 +13,8 @@ TestSuite(proto_framer, .fini = leaks_check);
 
 static const struct framer_limits wide = { .line_max = 4096, .body_max = UINT64_MAX };
 
-/* What a framer told, as text: "L<bytes>" "B<size>[~]@<streamed>:<bytes>" "D<bytes>" "E" "!<err>", each with a '|' behind. */
+/* What a framer told, as text: "L<bytes>" "B<size>[~]@<streamed>:<bytes>" "D<bytes>" "E" "!<err>", each with a '|'
+ * behind. */
 struct trace {
 	char text[16384];
 	size_t n;
@@ -209,7 +210,8 @@ Test(proto_framer, inline_items_of_fetch)
 		{ "* 1 FETCH (BODY[]<> {2}\r\nab)\r\n* 2 FETCH (BODY[]0> {2}\r\nab)\r\n",
 			"B2@20:* 1 FETCH (BODY[]<> {2}\r\n|Dab|E|L@20:* 1 FETCH (BODY[]<> {2}\r\n)\r\n|"
 			"L* 2 FETCH (BODY[]0> {2}\r\nab)\r\n|", 0, 0 },
-		/* The end of one literal looks like the name of an item: the text behind it does not belong to that. */
+		/* The end of one literal looks like the name of an item: the text behind it does not belong to
+		 * that. */
 		{ "* 1 FETCH (X {6}\r\nRFC822 {2}\r\nab)\r\n", "L* 1 FETCH (X {6}\r\nRFC822 {2}\r\nab)\r\n|", 0, 0 },
 		{ "* 1 FETCH (X {7}\r\n(BODY[] {2}\r\nab)\r\n", "L* 1 FETCH (X {7}\r\n(BODY[] {2}\r\nab)\r\n|", 0, 0 },
 	};
@@ -221,13 +223,16 @@ Test(proto_framer, bodies)
 {
 	static const struct sample samples[] = {
 		{ "* 1 FETCH (BODY[] {5}\r\nab\r\ncUID 5)\r\n* 2 EXISTS\r\n",
-			"B5@18:* 1 FETCH (BODY[] {5}\r\n|Dab\r\nc|E|L@18:* 1 FETCH (BODY[] {5}\r\nUID 5)\r\n|L* 2 EXISTS\r\n|", 0, 0 },
+			"B5@18:* 1 FETCH (BODY[] {5}\r\n|Dab\r\nc|E|"
+			"L@18:* 1 FETCH (BODY[] {5}\r\nUID 5)\r\n|L* 2 EXISTS\r\n|", 0, 0 },
 		{ "* 1 FETCH (UID 7 BODY[]<0> {3}\r\nabc)\r\n",
-			"B3@27:* 1 FETCH (UID 7 BODY[]<0> {3}\r\n|Dabc|E|L@27:* 1 FETCH (UID 7 BODY[]<0> {3}\r\n)\r\n|", 0, 0 },
+			"B3@27:* 1 FETCH (UID 7 BODY[]<0> {3}\r\n|Dabc|E|"
+			"L@27:* 1 FETCH (UID 7 BODY[]<0> {3}\r\n)\r\n|", 0, 0 },
 		{ "* 1 fetch (rfc822 {3}\r\nabc)\r\n",
 			"B3@18:* 1 fetch (rfc822 {3}\r\n|Dabc|E|L@18:* 1 fetch (rfc822 {3}\r\n)\r\n|", 0, 0 },
 		{ "* 1 FETCH(FLAGS ()BODY[]  {3}\r\nabc)\r\n",
-			"B3@26:* 1 FETCH(FLAGS ()BODY[]  {3}\r\n|Dabc|E|L@26:* 1 FETCH(FLAGS ()BODY[]  {3}\r\n)\r\n|", 0, 0 },
+			"B3@26:* 1 FETCH(FLAGS ()BODY[]  {3}\r\n|Dabc|E|"
+			"L@26:* 1 FETCH(FLAGS ()BODY[]  {3}\r\n)\r\n|", 0, 0 },
 		{ "* 1 FETCH (BINARY[] ~{3}\r\na\001c)\r\n",
 			"B3~@21:* 1 FETCH (BINARY[] ~{3}\r\n|Da\001c|E|L@21:* 1 FETCH (BINARY[] ~{3}\r\n)\r\n|", 0, 0 },
 		{ "* 1 FETCH (BODY[] {0}\r\n)\r\n",
@@ -239,7 +244,8 @@ Test(proto_framer, bodies)
 		/* Small literals before and behind; a second body is small. */
 		{ "* 1 FETCH (BODY[1] {2}\r\nab BODY[] {1}\r\nx BODY[2] {2}\r\ncd BODY[] {3}\r\nefg)\r\n",
 			"B1@34:* 1 FETCH (BODY[1] {2}\r\nab BODY[] {1}\r\n|Dx|E|"
-			"L@34:* 1 FETCH (BODY[1] {2}\r\nab BODY[] {1}\r\n BODY[2] {2}\r\ncd BODY[] {3}\r\nefg)\r\n|", 0, 0 },
+			"L@34:* 1 FETCH (BODY[1] {2}\r\nab BODY[] {1}\r\n "
+			"BODY[2] {2}\r\ncd BODY[] {3}\r\nefg)\r\n|", 0, 0 },
 		/* The body is cut off. */
 		{ "* 1 FETCH (BODY[] {5}\r\nab", "B5@18:* 1 FETCH (BODY[] {5}\r\n|Dab", 0, 0 },
 		{ "* 1 FETCH (BODY[] {2}\r\nab", "B2@18:* 1 FETCH (BODY[] {2}\r\n|Dab|E|", 0, 0 },
@@ -284,7 +290,8 @@ Test(proto_framer, limits)
 Test(proto_framer, any_byte_may_come)
 {
 	static const char in[] = "* LIST () \"/\" \"a\0b\"\r\n* OK \0\377\r\n* 1 FETCH (BODY[] {4}\r\n\0\r\n\0)\r\n";
-	static const char out[] = "L* LIST () \"/\" \"a\0b\"\r\n|L* OK \0\377\r\n|B4@18:* 1 FETCH (BODY[] {4}\r\n|D\0\r\n\0|E|"
+	static const char out[] = "L* LIST () \"/\" \"a\0b\"\r\n|L* OK \0\377\r\n|"
+		"B4@18:* 1 FETCH (BODY[] {4}\r\n|D\0\r\n\0|E|"
 		"L@18:* 1 FETCH (BODY[] {4}\r\n)\r\n|";
 	static struct trace t;
 
@@ -319,7 +326,6 @@ Test(proto_framer, whole_lines_are_not_copied)
 	framer_free(&f);
 }
 
-/* The beginning stays valid and the same while the body comes, since it is the beginning of the line later on. */
 Test(proto_framer, errors_are_final)
 {
 	struct framer_limits limits = { .line_max = 8, .body_max = 1 };
@@ -377,7 +383,8 @@ Test(proto_framer, memory_of_a_long_line_is_given_back)
 
 Test(proto_framer, every_allocation_may_fail)
 {
-	static const char text[] = "* OK one\r\n* 1 FETCH (FLAGS () BODY[] {5}\r\nabcde UID 5)\r\n* LIST () \"/\" {3}\r\nabc\r\n";
+	static const char text[] = "* OK one\r\n* 1 FETCH (FLAGS () BODY[] {5}\r\nabcde UID 5)\r\n"
+		"* LIST () \"/\" {3}\r\nabc\r\n";
 	size_t n = 0;
 
 	do {
