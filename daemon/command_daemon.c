@@ -1,0 +1,93 @@
+#include "command.h"
+
+#include "log.h"
+#include "notify.h"
+#include "run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STATUS_EVERY 5000 /* ms */
+
+struct service {
+	struct run run;
+	struct timer *status;
+};
+
+static void tell_status(void *arg)
+{
+	struct service *d = arg;
+	const struct run *r = &d->run;
+	notify_status("%u mailboxes: %u running, %u queued, %u synced, %u parked, %u held, %u failed",
+		(unsigned)sched_mailboxes(r->sched), (unsigned)run_count(r, MAILBOX_RUNNING),
+		(unsigned)run_count(r, MAILBOX_QUEUED), (unsigned)run_count(r, MAILBOX_SYNCED),
+		(unsigned)run_count(r, MAILBOX_PARKED), (unsigned)run_count(r, MAILBOX_HELD),
+		(unsigned)run_count(r, MAILBOX_FAILED));
+	timer_set(d->status, STATUS_EVERY);
+}
+
+static void on_started(void *owner)
+{
+	struct service *d = owner;
+	log_event(LOG_STARTED, NULL, "%u mailboxes in %u migrations", (unsigned)sched_mailboxes(d->run.sched),
+		(unsigned)sched_migrations(d->run.sched));
+	notify_ready();
+	tell_status(d);
+}
+
+static void on_stopping(void *owner)
+{
+	(void)owner;
+	notify_stopping();
+}
+
+static int service_run(struct service *d, const struct command_options *options)
+{
+	struct run *r = &d->run;
+	int rc = run_load(r, options->config);
+	if (rc != 0)
+		return rc;
+	run_say_settings(r->conf);
+	r->mode = SCHED_DAEMON;
+	r->state = r->conf->state;
+	r->started = on_started;
+	r->stopping = on_stopping;
+	r->owner = d;
+	rc = run_open(r);
+	if (rc != 0)
+		return rc;
+	d->status = timer_new(r->loop, tell_status, d);
+	if (d->status == NULL)
+		abort();
+	rc = run_go(r);
+	log_event(LOG_STOPPED, NULL, "stopped");
+	return rc;
+}
+
+static int service(int argc, char **argv)
+{
+	struct service d = { 0 };
+	struct command_options options;
+	int rc = command_read_options(&command_daemon, argc, argv, &options, NULL, NULL, NULL);
+	if (rc == -1)
+		rc = command_no_arguments(&command_daemon, argc, argv);
+	if (rc != -1)
+		return rc;
+	if (!options.level_set)
+		log_set_level(LOG_LEVEL_INFO);
+	/* The journal has its own clock. */
+	log_set_timestamps(getenv("JOURNAL_STREAM") == NULL);
+	rc = service_run(&d, &options);
+	timer_free(&d.status);
+	run_done(&d.run);
+	return rc;
+}
+
+const struct verb command_daemon = {
+	.name = "daemon",
+	.arguments = "",
+	.summary = "Makes passes over all mailboxes configured until it is stopped; runs in the foreground.",
+	.options = "",
+	.configured = true,
+	.run = service,
+};

@@ -1,0 +1,53 @@
+/*
+ * limits: what one server may be asked to bear: how many connections at once, and whether it is there at all.
+ *
+ * Permits: never more than `max` are out; each is given back exactly once.
+ *
+ * Breaker: LIMITS_FAILURES failures to connect in a row, without a success between, and the server is down. For one interval nobody dials
+ * it; after that one at a time may probe it. A failed probe begins the next interval, any success ends the whole. A refused login is a
+ * success of the server: it is there.
+ *
+ * Pure: no clock, no log. `now` is in ms of any clock that does not go back.
+ */
+#ifndef GODWIT_LIMITS_H
+#define GODWIT_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LIMITS_FAILURES 3
+
+struct limits {
+	const char *server;  /* its name, borrowed */
+	uint32_t max, used;
+	uint32_t failures;   /* in a row */
+	bool down;
+	bool probing;        /* down, and a probe is under way */
+	uint64_t down_until; /* when down: before that nobody dials */
+	char words[512];     /* of the last failure */
+};
+
+enum limits_door {
+	DOOR_OPEN,
+	DOOR_PROBE, /* the server is down, its interval is over: one may dial, after limits_probe() */
+	DOOR_BUSY,  /* the server is down and a probe is under way: wait for what it meets */
+	DOOR_DOWN   /* the server is down: what is due now counts as failed */
+};
+
+/* max is at least 1. */
+void limits_init(struct limits *l, const char *server, uint32_t max);
+
+/* n permits, or none and false. */
+bool limits_take(struct limits *l, uint32_t n);
+void limits_give(struct limits *l);
+
+enum limits_door limits_door(const struct limits *l, uint64_t now);
+/* DOOR_PROBE: the caller's dial is the probe, until limits_failed(probe), limits_succeeded(), or limits_probe_void() when it ended without an answer. */
+void limits_probe(struct limits *l);
+void limits_probe_void(struct limits *l);
+/* The server could not be connected to. True when it has just become down. */
+bool limits_failed(struct limits *l, bool probe, uint64_t now, uint64_t interval, const char *words);
+/* It answered. True when it was down until now. */
+bool limits_succeeded(struct limits *l);
+
+#endif

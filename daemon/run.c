@@ -1,0 +1,413 @@
+#include "run.h"
+
+#include "error.h"
+#include "log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define KEEPALIVE (2 * 60 * 1000u)
+/* Descriptors for all but connections: loop, ledger, lists, name service. */
+#define FILES_BESIDE 64u
+
+static void say(const char *text)
+{
+	fprintf(stderr, "%s\n", text);
+}
+
+static void say_override(const struct conf_override *o, void *arg)
+{
+	(void)arg;
+	if (o->section[0] != '\0')
+		log_event(LOG_SETTING, NULL, "the setting %s of the %s \"%s\" is %s (default %s)", o->name, o->section, o->title,
+			o->value, o->default_value[0] != '\0' ? o->default_value : "none");
+	else if (strcmp(o->name, "max_login_retries") == 0)
+		log_event(LOG_SETTING, NULL, "the number of login attempts is overridden by the setting %s: %s (default %s)", o->name,
+			o->value, o->default_value);
+	else if (strcmp(o->name, "login_retry_interval") == 0)
+		log_event(LOG_SETTING, NULL,
+			"the interval between login attempts is overridden by the setting %s: %s (default %s)", o->name, o->value,
+			o->default_value);
+	else
+		log_event(LOG_SETTING, NULL, "the setting %s is %s (default %s)", o->name, o->value,
+			o->default_value[0] != '\0' ? o->default_value : "none");
+}
+
+void run_say_settings(const struct conf *conf)
+{
+	conf_overrides(conf, say_override, NULL);
+}
+
+static int check_conf(const struct conf *conf, struct conf_error *err)
+{
+	if (conf->migration_n == 0) {
+		conf_error_at(err, conf->file, 0, "there is no migration; add: migration \"NAME\" { source = ... target = ... mailboxes = ... }");
+		return EXIT_CONFIGURATION;
+	}
+	for (size_t i = 0; i < conf->migration_n; i++) {
+		const struct conf_migration *m = &conf->migrations[i];
+		if (m->source != m->target || m->source->max_connections >= SIDES)
+			continue;
+		conf_error_at(err, conf->file, m->line,
+			"migration \"%s\": server \"%s\" is its source and its target; max_connections of that server must be at least 2",
+			m->name, m->source->name);
+		return EXIT_CONFIGURATION;
+	}
+	return 0;
+}
+
+int run_load(struct run *r, const char *file)
+{
+	struct conf_error err;
+	int rc = conf_load(file, &r->conf_loaded, &err);
+	if (rc == 0) {
+		r->conf = r->conf_loaded;
+		rc = check_conf(r->conf, &err);
+	}
+	if (rc != 0) {
+		say(err.text);
+		return rc;
+	}
+	for (size_t i = 0; i < r->conf->warning_n; i++)
+		log_event(LOG_CONFIG_WARNING, NULL, "%s", r->conf->warnings[i]);
+	r->lists = calloc(r->conf->migration_n, sizeof(*r->lists));
+	if (r->lists == NULL)
+		abort();
+	/* All bad lists are told, not only the first. */
+	for (size_t i = 0; i < r->conf->migration_n; i++) {
+		if (mailboxes_load(r->conf->migrations[i].mailboxes, &r->lists[i], &err) != 0) {
+			say(err.text);
+			rc = EXIT_LIST;
+		}
+		r->list_n++;
+	}
+	return rc;
+}
+
+static uint64_t files_needed(const struct conf *conf)
+{
+	uint64_t connections = 0;
+	uint64_t mailboxes = (uint64_t)conf->max_mailboxes + (uint64_t)conf->max_mailboxes / 8 + 1;
+	for (size_t i = 0; i < conf->server_n; i++)
+		connections += (uint64_t)conf->servers[i].max_connections;
+	return (connections < SIDES * mailboxes ? connections : SIDES * mailboxes) + FILES_BESIDE;
+}
+
+static int raise_files(const struct conf *conf)
+{
+	struct rlimit limit;
+	uint64_t need = files_needed(conf);
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 0;
+	if (limit.rlim_cur < limit.rlim_max) {
+		rlim_t soft = limit.rlim_cur;
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+			limit.rlim_cur = soft;
+	}
+	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need)
+		return 0;
+	fprintf(stderr,
+		"%s: max_mailboxes = %d and the servers' max_connections may need %llu open files, but this process may have no more "
+		"than %llu; raise the limit (ulimit -n, LimitNOFILE= of the unit) or lower max_mailboxes\n",
+		conf->file != NULL ? conf->file : "godwit", conf->max_mailboxes, (unsigned long long)need,
+		(unsigned long long)limit.rlim_cur);
+	return EXIT_CONFIGURATION;
+}
+
+static uint64_t clock_now(void *arg)
+{
+	return loop_now(((struct run *)arg)->loop);
+}
+
+static int64_t clock_wall(void *arg)
+{
+	return loop_wall(((struct run *)arg)->loop);
+}
+
+static void clock_arm(void *arg, uint64_t ms)
+{
+	struct run *r = arg;
+	if (ms == SCHED_NEVER)
+		timer_clear(r->timer);
+	else
+		timer_set(r->timer, ms);
+}
+
+static void on_timer(void *arg)
+{
+	sched_tick(((struct run *)arg)->sched);
+}
+
+static char **names_make(const struct run *r)
+{
+	uint32_t n = sched_mailboxes(r->sched);
+	char **names = calloc((size_t)n + 1, sizeof(*names));
+	if (names == NULL)
+		abort();
+	for (uint32_t i = 0; i < n; i++)
+		names[i] = sched_name(r->sched, i);
+	return names;
+}
+
+static void names_free(char **names, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+static void ask_ledger(struct run *r, ledger_mailboxes_fn *fn)
+{
+	char **names = names_make(r);
+	ledger_register(r->ledger, (const char *const *)names, sched_mailboxes(r->sched), fn, r);
+	names_free(names, sched_mailboxes(r->sched));
+}
+
+static void run_end(struct run *r)
+{
+	r->took = loop_now(r->loop) - r->begun;
+	loop_stop(r->loop);
+}
+
+static void ledger_broke(struct run *r, const char *words)
+{
+	if (!r->broken)
+		log_event(LOG_LEDGER, NULL, "%s", words != NULL ? words : "the ledger cannot be used");
+	r->broken = true;
+}
+
+static void on_recounted(void *arg, int err, const struct ledger_mailbox *rows, size_t n)
+{
+	struct run *r = arg;
+	if (err != LEDGER_OK)
+		ledger_broke(r, ledger_error(r->ledger));
+	for (size_t i = 0; err == LEDGER_OK && i < n; i++)
+		r->left_out[sched_migration_of(r->sched, (uint32_t)i)] += rows[i].left_out;
+	run_end(r);
+}
+
+/* Nothing runs any more. What was left out in earlier passes still is: the ledger knows. */
+static void finish(struct run *r)
+{
+	if (r->finishing)
+		return;
+	r->finishing = true;
+	if (r->ledger != NULL && !r->broken)
+		ask_ledger(r, on_recounted);
+	else
+		run_end(r);
+}
+
+static void on_sched(void *owner, const struct sched_event *ev)
+{
+	struct run *r = owner;
+	if (ev->kind == SCHED_BROKEN)
+		ledger_broke(r, ev->words);
+	if (r->funnel != NULL)
+		r->funnel(r->owner, ev);
+	if (ev->kind == SCHED_STOPPED)
+		finish(r);
+	else if (ev->kind == SCHED_IDLE && r->mode != SCHED_DAEMON && (r->no_wait || sched_waiting(r->sched) == 0))
+		sched_stop(r->sched, true);
+}
+
+static void on_signal(void *arg)
+{
+	struct run *r = arg;
+	r->stops++;
+	if (r->stops == 1) {
+		log_event(LOG_STOPPING, NULL, "stopping; a second signal stops at once");
+		if (r->stopping != NULL)
+			r->stopping(r->owner);
+	}
+	if (r->sched_started)
+		sched_stop(r->sched, r->stops > 1);
+	else
+		run_end(r);
+}
+
+static void add_servers(struct run *r)
+{
+	r->endpoints = calloc(r->conf->server_n, sizeof(*r->endpoints));
+	if (r->endpoints == NULL)
+		abort();
+	for (size_t i = 0; i < r->conf->server_n; i++) {
+		const struct conf_server *v = &r->conf->servers[i];
+		r->endpoints[i] = (struct endpoint){
+			.server = v->name,
+			.host = v->url.host,
+			.port = v->url.port,
+			.tls_first = v->url.tls_first,
+			.allow_plaintext = v->allow_plaintext,
+			.ca_file = v->ca_file,
+			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
+			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
+		};
+		sched_add_server(r->sched, &r->endpoints[i], (uint32_t)v->max_connections);
+	}
+	for (size_t i = 0; i < r->conf->migration_n; i++) {
+		const struct conf_migration *m = &r->conf->migrations[i];
+		sched_add_migration(r->sched, m->name, (uint32_t)(m->source - r->conf->servers),
+			(uint32_t)(m->target - r->conf->servers));
+	}
+}
+
+static void add_mailboxes(struct run *r)
+{
+	for (size_t i = 0; i < r->list_n; i++) {
+		const struct mailbox_list *list = &r->lists[i];
+		for (size_t row = 0; row < list->row_n; row++) {
+			struct credentials login[SIDES] = {
+				[SOURCE] = { .user = mailboxes_get(list, row, MAILBOX_SOURCE_USER),
+					     .password = mailboxes_get(list, row, MAILBOX_SOURCE_PASSWORD) },
+				[TARGET] = { .user = mailboxes_get(list, row, MAILBOX_TARGET_USER),
+					     .password = mailboxes_get(list, row, MAILBOX_TARGET_PASSWORD) },
+			};
+			sched_add_mailbox(r->sched, (uint32_t)i, login);
+		}
+	}
+}
+
+static int open_ledger(struct run *r)
+{
+	struct ledger_failure failure;
+	int err = ledger_open(r->loop, r->state, &r->ledger, &failure);
+	if (err == LEDGER_OK)
+		return 0;
+	log_event(LOG_LEDGER, NULL, "%s", failure.text);
+	return err == LEDGER_BUSY ? EXIT_LATER : EXIT_LEDGER;
+}
+
+int run_open(struct run *r)
+{
+	const struct conf *conf = r->conf;
+	int rc = raise_files(conf);
+	if (rc != 0)
+		return rc;
+	r->loop = loop_new();
+	if (r->loop == NULL)
+		abort();
+	if (r->state != NULL && (rc = open_ledger(r)) != 0)
+		return rc;
+	r->dialer = dialer_new(r->loop);
+	r->timer = timer_new(r->loop, on_timer, r);
+	r->signals[0] = loop_signal_new(r->loop, SIGINT, on_signal, r);
+	r->signals[1] = loop_signal_new(r->loop, SIGTERM, on_signal, r);
+	r->left_out = calloc(conf->migration_n, sizeof(*r->left_out));
+	if (r->dialer == NULL || r->timer == NULL || r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
+		abort();
+	r->env = (struct mailbox_env){
+		.loop = r->loop,
+		.dialer = r->dialer,
+		.ledger = r->ledger,
+		.peer_limits = { .command_timeout = (uint64_t)conf->command_timeout_ms, .keepalive = KEEPALIVE },
+	};
+	struct sched_limits limits = {
+		.max_mailboxes = (uint32_t)conf->max_mailboxes,
+		.max_login_retries = r->login_retries != 0 ? r->login_retries : (uint32_t)conf->max_login_retries,
+		.login_retry_interval = (uint64_t)conf->login_retry_interval_ms,
+		.login_grace = (uint64_t)conf->login_grace_ms,
+		.pass_interval = (uint64_t)conf->pass_interval_ms,
+		.shutdown_timeout = (uint64_t)conf->shutdown_timeout_ms,
+	};
+	struct sched_clock clock = { .now = clock_now, .wall = clock_wall, .arm = clock_arm, .arg = r };
+	r->sched = sched_new(r->mode, &limits, &clock, &r->env, on_sched, r);
+	add_servers(r);
+	add_mailboxes(r);
+	return 0;
+}
+
+static void begin(struct run *r)
+{
+	r->sched_started = true;
+	sched_start(r->sched);
+	if (r->started != NULL)
+		r->started(r->owner);
+}
+
+static void on_registered(void *arg, int err, const struct ledger_mailbox *rows, size_t n)
+{
+	struct run *r = arg;
+	if (r->stops > 0)
+		return;
+	if (err != LEDGER_OK) {
+		ledger_broke(r, ledger_error(r->ledger));
+		run_end(r);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		sched_restore(r->sched, (uint32_t)i, &rows[i]);
+	begin(r);
+}
+
+int run_go(struct run *r)
+{
+	r->begun = loop_now(r->loop);
+	if (r->ledger != NULL)
+		ask_ledger(r, on_registered);
+	else
+		begin(r);
+	loop_run(r->loop);
+	return r->broken ? EXIT_LEDGER : 0;
+}
+
+void run_done(struct run *r)
+{
+	/* Mailboxes before what they use; the ledger's callbacks are not called any more. */
+	sched_free(&r->sched);
+	ledger_close(&r->ledger);
+	dialer_free(&r->dialer);
+	timer_free(&r->timer);
+	loop_signal_free(&r->signals[0]);
+	loop_signal_free(&r->signals[1]);
+	loop_free(&r->loop);
+	for (size_t i = 0; i < r->list_n; i++)
+		mailboxes_free(&r->lists[i]);
+	free(r->lists);
+	free(r->endpoints);
+	free(r->left_out);
+	conf_free(&r->conf_loaded);
+	*r = (struct run){ 0 };
+}
+
+bool run_was_stopped(const struct run *r)
+{
+	return r->stops > 0;
+}
+
+uint32_t run_count(const struct run *r, enum mailbox_state state)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < sched_migrations(r->sched); i++)
+		n += sched_counts(r->sched, i)->state[state];
+	return n;
+}
+
+uint64_t run_left_out(const struct run *r)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < sched_migrations(r->sched); i++) {
+		const struct sched_counts *c = sched_counts(r->sched, i);
+		/* A folder that was left out counts, however the ledger counts messages. */
+		n += r->left_out[i] > c->left_out ? r->left_out[i] : c->left_out;
+		n += c->folders_left_out;
+	}
+	return n;
+}
+
+int run_exit_code(const struct run *r)
+{
+	if (r->broken)
+		return EXIT_LEDGER;
+	if (run_count(r, MAILBOX_FAILED) + run_count(r, MAILBOX_HELD) > 0 || run_left_out(r) > 0)
+		return EXIT_LEFT_OUT;
+	if (run_count(r, MAILBOX_PARKED) + run_count(r, MAILBOX_QUEUED) + run_count(r, MAILBOX_RUNNING) > 0)
+		return EXIT_LATER;
+	return 0;
+}

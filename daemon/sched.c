@@ -1,0 +1,582 @@
+#include "sched_p.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A mailbox that is up on one side and waits for a permit of the other lets go when that long has passed and others wait for what it holds:
+ * two of them could wait for each other. In units of login_grace. */
+#define REDIAL_PATIENCE 10
+
+static void *must(void *p)
+{
+	if (p == NULL)
+		abort();
+	return p;
+}
+
+struct sched *sched_new(enum sched_mode mode, const struct sched_limits *limits, const struct sched_clock *clock,
+	const struct mailbox_env *env, sched_funnel *funnel, void *owner)
+{
+	struct sched *s = must(calloc(1, sizeof(*s)));
+	assert(limits->max_mailboxes > 0);
+	*s = (struct sched){ .mode = mode, .limits = *limits, .clock = *clock, .env = env, .funnel = funnel, .owner = owner };
+	for (int i = 0; i < STEP_N; i++)
+		TAILQ_INIT(&s->steps[i]);
+	return s;
+}
+
+void sched_free(struct sched **ps)
+{
+	if (ps == NULL || *ps == NULL)
+		return;
+	struct sched *s = *ps;
+	for (int i = 0; i < STEP_N; i++)
+		while (!TAILQ_EMPTY(&s->steps[i])) {
+			struct active *a = TAILQ_FIRST(&s->steps[i]);
+			TAILQ_REMOVE(&s->steps[i], a, link);
+			mailbox_free(&a->mailbox);
+			free(a->name);
+			free(a);
+		}
+	for (uint32_t i = 0; i < s->entry_n; i++)
+		free(s->entries[i].reason);
+	free(s->entries);
+	free(s->migrations);
+	free(s->servers);
+	free(s->heap);
+	free(s->dirty);
+	free(s);
+	*ps = NULL;
+}
+
+uint32_t sched_add_server(struct sched *s, const struct endpoint *ep, uint32_t max_connections)
+{
+	assert(!s->started);
+	s->servers = must(reallocarray(s->servers, s->server_n + 1, sizeof(*s->servers)));
+	struct server *v = &s->servers[s->server_n];
+	*v = (struct server){ .endpoint = ep };
+	limits_init(&v->limits, ep->server, max_connections);
+	return s->server_n++;
+}
+
+uint32_t sched_add_migration(struct sched *s, const char *name, uint32_t source_server, uint32_t target_server)
+{
+	assert(!s->started && source_server < s->server_n && target_server < s->server_n && s->migration_n < UINT16_MAX);
+	assert(source_server != target_server || s->servers[source_server].limits.max >= SIDES);
+	s->migrations = must(reallocarray(s->migrations, s->migration_n + 1, sizeof(*s->migrations)));
+	s->migrations[s->migration_n] = (struct migration){
+		.name = name,
+		.server = { [SOURCE] = source_server, [TARGET] = target_server },
+		.first = NO_ENTRY,
+		.last = NO_ENTRY,
+	};
+	return s->migration_n++;
+}
+
+uint32_t sched_add_mailbox(struct sched *s, uint32_t migration, const struct credentials login[SIDES])
+{
+	assert(!s->started && migration < s->migration_n && s->entry_n < NO_ENTRY / 2);
+	if (s->entry_n == s->entry_size) {
+		s->entry_size = s->entry_size == 0 ? 16 : s->entry_size + s->entry_size / 2;
+		s->entries = must(reallocarray(s->entries, s->entry_size, sizeof(*s->entries)));
+	}
+	s->entries[s->entry_n] = (struct entry){
+		.login = { [SOURCE] = login[SOURCE], [TARGET] = login[TARGET] },
+		.migration = (uint16_t)migration,
+		.state = MAILBOX_QUEUED,
+		.heap_at = NO_ENTRY,
+		.next = NO_ENTRY,
+	};
+	s->migrations[migration].counts.mailboxes++;
+	s->migrations[migration].counts.state[MAILBOX_QUEUED]++;
+	return s->entry_n++;
+}
+
+void sched_restore(struct sched *s, uint32_t mailbox, const struct ledger_mailbox *row)
+{
+	assert(!s->started && mailbox < s->entry_n);
+	struct entry *en = &s->entries[mailbox];
+	struct sched_counts *c = &s->migrations[en->migration].counts;
+	enum mailbox_state state = row->state < MAILBOX_STATE_N ? row->state : MAILBOX_QUEUED;
+	en->ledger_id = row->id;
+	en->attempts = row->attempts;
+	en->since = row->since;
+	en->next_attempt = row->next_attempt;
+	en->last_synced = row->last_synced;
+	entry_reason(en, row->reason);
+	c->state[en->state]--;
+	c->state[state]++;
+	en->state = (uint8_t)state;
+}
+
+/* Where a mailbox begins, by what is known of it. */
+static void begin(struct sched *s, uint32_t e)
+{
+	struct entry *en = &s->entries[e];
+	int64_t wall = s->clock.wall(s->clock.arg);
+	int64_t wait = 0;
+	switch ((enum mailbox_state)en->state) {
+	case MAILBOX_DONE:
+		return;
+	case MAILBOX_PARKED:
+		/* Not later than one interval from now: the clock may have been set back, the interval been made shorter. */
+		wait = en->next_attempt - wall;
+		if (wait > (int64_t)s->limits.login_retry_interval)
+			wait = (int64_t)s->limits.login_retry_interval;
+		if (wait > 0) {
+			entry_park(s, e, (uint64_t)wait);
+			return;
+		}
+		break;
+	case MAILBOX_SYNCED:
+		if (s->mode != SCHED_DAEMON)
+			break;
+		wait = en->last_synced + (int64_t)s->limits.pass_interval - wall;
+		if (wait > (int64_t)s->limits.pass_interval)
+			wait = (int64_t)s->limits.pass_interval;
+		if (wait > 0) {
+			entry_park(s, e, (uint64_t)wait);
+			return;
+		}
+		break;
+	case MAILBOX_FAILED:
+	case MAILBOX_HELD:
+		en->attempts = s->mode == SCHED_DAEMON ? sched_attempts(s) - 1 : 0;
+		break;
+	default:
+		break;
+	}
+	if (en->state != MAILBOX_QUEUED)
+		entry_set(s, e, MAILBOX_QUEUED, en->attempts > 0 && en->reason != NULL ? en->reason : "");
+	entry_queue(s, e);
+}
+
+void sched_start(struct sched *s)
+{
+	assert(!s->started);
+	s->started = true;
+	s->heap = must(calloc(s->entry_n + 1, sizeof(*s->heap)));
+	s->dirty = must(calloc(s->entry_n + 1, sizeof(*s->dirty)));
+	for (uint32_t e = 0; e < s->entry_n; e++)
+		begin(s, e);
+	s->clock.arm(s->clock.arg, 0);
+}
+
+struct server *active_server(const struct active *a, enum side side)
+{
+	struct sched *s = a->s;
+	return &s->servers[s->migrations[s->entries[a->entry].migration].server[side]];
+}
+
+void active_give(struct active *a, enum side side)
+{
+	assert(a->permit[side]);
+	a->permit[side] = false;
+	limits_give(&active_server(a, side)->limits);
+}
+
+/* STEP_N: none any more. */
+void active_step(struct active *a, enum step step)
+{
+	struct sched *s = a->s;
+	assert(a->step != step);
+	if (a->step == STEP_REDIAL)
+		active_server(a, a->permit[SOURCE] ? TARGET : SOURCE)->waiting--;
+	if (a->step != STEP_N) {
+		TAILQ_REMOVE(&s->steps[a->step], a, link);
+		s->step_n[a->step]--;
+	}
+	a->step = step;
+	a->since = s->clock.now(s->clock.arg);
+	if (step == STEP_N)
+		return;
+	TAILQ_INSERT_TAIL(&s->steps[step], a, link);
+	s->step_n[step]++;
+	if (step == STEP_REDIAL)
+		active_server(a, a->permit[SOURCE] ? TARGET : SOURCE)->waiting++;
+}
+
+void sched_tell(struct sched *s, const struct sched_event *ev)
+{
+	s->funnel(s->owner, ev);
+}
+
+static void active_up(struct active *a, enum side side)
+{
+	struct sched *s = a->s;
+	struct entry *en = &s->entries[a->entry];
+	struct limits *l = &active_server(a, side)->limits;
+	probe_over(a, active_server(a, side));
+	if (limits_succeeded(l))
+		say_server_up(l);
+	if (s->stopping)
+		return;
+	if (!a->permit[SOURCE] || !a->permit[TARGET]) {
+		active_step(a, STEP_REDIAL);
+	} else if (mailbox_is_up(a->mailbox, SOURCE) && mailbox_is_up(a->mailbox, TARGET)) {
+		active_step(a, STEP_READY);
+		if (en->attempts > 0 && !en->broke) {
+			if (en->said)
+				say_again(s, en);
+			en->attempts = 0;
+			en->said = false;
+		}
+	}
+}
+
+static void on_mailbox(void *owner, const struct mailbox_event *ev)
+{
+	struct active *a = owner;
+	struct sched *s = a->s;
+	switch (ev->kind) {
+	case MAILBOX_UP:
+		active_up(a, ev->side);
+		break;
+	case MAILBOX_ENDED:
+		active_end(a, ev->outcome);
+		break;
+	}
+	sched_tick(s);
+}
+
+static void dial(struct active *a, enum side side)
+{
+	struct limits *l = &active_server(a, side)->limits;
+	/* A redial does not ask at the door, but where it is open or busy it is nobody's probe. */
+	if (limits_door(l, a->s->clock.now(a->s->clock.arg)) == DOOR_PROBE) {
+		limits_probe(l);
+		a->probe[side] = true;
+	}
+	say_dial(a, side);
+	mailbox_dial(a->mailbox, side);
+}
+
+/* Both permits are taken. */
+static void start(struct sched *s, uint32_t e)
+{
+	struct entry *en = &s->entries[e];
+	struct migration *m = &s->migrations[en->migration];
+	struct active *a = must(calloc(1, sizeof(*a)));
+	*a = (struct active){ .s = s, .entry = e, .step = STEP_N, .permit = { true, true } };
+	a->name = sched_name(s, e);
+	a->spec = (struct mailbox_spec){
+		.job = s->mode == SCHED_CHECK ? JOB_CHECK : JOB_COPY,
+		.migration = m->name,
+		.name = a->name,
+		.endpoint = { s->servers[m->server[SOURCE]].endpoint, s->servers[m->server[TARGET]].endpoint },
+		.login = { en->login[SOURCE], en->login[TARGET] },
+		.ledger_id = en->ledger_id,
+	};
+	a->mailbox = must(mailbox_new(s->env, &a->spec, on_mailbox, a));
+	en->active = a;
+	active_step(a, STEP_FRESH);
+	dial(a, SOURCE);
+	dial(a, TARGET);
+}
+
+static bool may_start(const struct sched *s)
+{
+	int64_t room = (int64_t)s->limits.max_mailboxes - s->step_n[STEP_RUNNING] - s->step_n[STEP_READY] + 1 +
+		s->limits.max_mailboxes / 8;
+	return s->step_n[STEP_FRESH] < room;
+}
+
+/* A permit of that server back from a mailbox whose other side is somebody's trouble. */
+static bool reclaim(struct sched *s, uint32_t server)
+{
+	struct active *a;
+	/* A check has its result on the side that is up, or is about to. */
+	if (s->mode == SCHED_CHECK)
+		return false;
+	TAILQ_FOREACH(a, &s->steps[STEP_SLOW], link)
+		for (int i = 0; i < SIDES; i++) {
+			enum side side = (enum side)i;
+			if (active_server(a, side) == &s->servers[server] && a->permit[side] && mailbox_is_up(a->mailbox, side)) {
+				mailbox_hang_up(a->mailbox, side);
+				active_give(a, side);
+				return true;
+			}
+		}
+	return false;
+}
+
+static bool take_permits(struct sched *s, const struct migration *m)
+{
+	uint32_t src = m->server[SOURCE], dst = m->server[TARGET];
+	if (src == dst)
+		return limits_take(&s->servers[src].limits, SIDES);
+	if (!limits_take(&s->servers[src].limits, 1))
+		return false;
+	if (limits_take(&s->servers[dst].limits, 1))
+		return true;
+	limits_give(&s->servers[src].limits);
+	return false;
+}
+
+/* Until it fits, or there is nothing to be reclaimed. */
+static bool find_permits(struct sched *s, const struct migration *m)
+{
+	while (!take_permits(s, m)) {
+		bool any = false;
+		for (int side = 0; side < SIDES; side++) {
+			const struct limits *l = &s->servers[m->server[side]].limits;
+			uint32_t need = m->server[SOURCE] == m->server[TARGET] ? SIDES : 1;
+			if (l->max - l->used < need)
+				any = reclaim(s, m->server[side]) || any;
+		}
+		if (!any)
+			return false;
+	}
+	return true;
+}
+
+/* Starts the first in the queue of the migration, if it may. */
+static bool start_one(struct sched *s, uint32_t migration, uint64_t now)
+{
+	struct migration *m = &s->migrations[migration];
+	while (m->first != NO_ENTRY && !s->stopping) {
+		enum limits_door door[SIDES];
+		for (int side = 0; side < SIDES; side++)
+			door[side] = s->mode == SCHED_CHECK ? DOOR_OPEN : limits_door(&s->servers[m->server[side]].limits, now);
+		if (door[SOURCE] == DOOR_DOWN || door[TARGET] == DOOR_DOWN) {
+			entry_refuse(s, entry_unqueue(s, migration), door[SOURCE] == DOOR_DOWN ? SOURCE : TARGET);
+			continue;
+		}
+		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !find_permits(s, m))
+			return false;
+		start(s, entry_unqueue(s, migration));
+		return true;
+	}
+	return false;
+}
+
+static void start_all(struct sched *s, uint64_t now)
+{
+	for (uint32_t asked = 0; asked < s->migration_n && s->queued_n > 0; ) {
+		uint32_t migration = s->turn;
+		s->turn = (s->turn + 1) % s->migration_n;
+		if (start_one(s, migration, now))
+			asked = 0;
+		else
+			asked++;
+	}
+}
+
+static void run_ready(struct sched *s)
+{
+	while (s->step_n[STEP_RUNNING] < s->limits.max_mailboxes && s->step_n[STEP_READY] > 0) {
+		struct active *a = TAILQ_FIRST(&s->steps[STEP_READY]);
+		active_step(a, STEP_RUNNING);
+		say_slot(a, true);
+		if (s->mode != SCHED_CHECK) {
+			const struct entry *en = &s->entries[a->entry];
+			struct log_context ctx = entry_context(s, en);
+			entry_set(s, a->entry, MAILBOX_RUNNING, "");
+			log_event(LOG_MAILBOX_STARTED, &ctx, "started");
+		}
+		mailbox_run(a->mailbox);
+	}
+}
+
+static void redial(struct sched *s, uint64_t now)
+{
+	struct active *next;
+	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_REDIAL]); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, link);
+		enum side missing = a->permit[SOURCE] ? TARGET : SOURCE;
+		enum side held = missing == SOURCE ? TARGET : SOURCE;
+		struct server *server = active_server(a, missing);
+		if (limits_take(&server->limits, 1)) {
+			active_step(a, STEP_SLOW);
+			a->permit[missing] = true;
+			dial(a, missing);
+		} else if (now >= a->since + REDIAL_PATIENCE * s->limits.login_grace && active_server(a, held)->waiting > 0) {
+			active_step(a, STEP_LEAVING);
+			mailbox_stop(a->mailbox, true);
+		}
+	}
+}
+
+static void age(struct sched *s, uint64_t now)
+{
+	while (s->step_n[STEP_FRESH] > 0) {
+		struct active *a = TAILQ_FIRST(&s->steps[STEP_FRESH]);
+		if (now < a->since + s->limits.login_grace)
+			break;
+		active_step(a, STEP_SLOW);
+	}
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When something is to be done even if nothing happens. */
+static void arm(struct sched *s, uint64_t now)
+{
+	uint64_t at = SCHED_NEVER;
+	const struct active *a;
+	if (s->stopping) {
+		if (!s->stopped_now)
+			at = s->stop_until;
+	} else {
+		if (s->heap_n > 0)
+			at = s->entries[s->heap[0]].due;
+		if ((a = TAILQ_FIRST(&s->steps[STEP_FRESH])) != NULL)
+			at = earlier(at, a->since + s->limits.login_grace);
+		TAILQ_FOREACH(a, &s->steps[STEP_REDIAL], link)
+			if (now < a->since + REDIAL_PATIENCE * s->limits.login_grace)
+				at = earlier(at, a->since + REDIAL_PATIENCE * s->limits.login_grace);
+	}
+	s->clock.arm(s->clock.arg, at == SCHED_NEVER ? SCHED_NEVER : at > now ? at - now : 0);
+}
+
+static uint32_t active_n(const struct sched *s)
+{
+	uint32_t n = 0;
+	for (int i = 0; i < STEP_N; i++)
+		n += s->step_n[i];
+	return n;
+}
+
+static void stop_all(struct sched *s, bool now)
+{
+	for (int i = 0; i < STEP_N; i++) {
+		struct active *a;
+		TAILQ_FOREACH(a, &s->steps[i], link)
+			mailbox_stop(a->mailbox, now);
+	}
+}
+
+static void tick_stopping(struct sched *s, uint64_t now)
+{
+	if (!s->stopped_now && now >= s->stop_until) {
+		s->stopped_now = true;
+		stop_all(s, true);
+	}
+	entry_flush(s);
+	arm(s, now);
+	if (active_n(s) == 0 && !s->over) {
+		s->over = true;
+		s->clock.arm(s->clock.arg, SCHED_NEVER);
+		sched_tell(s, &(struct sched_event){ .kind = SCHED_STOPPED });
+	}
+}
+
+void sched_tick(struct sched *s)
+{
+	uint64_t now = s->clock.now(s->clock.arg);
+	uint32_t e;
+	if (s->over || !s->started)
+		return;
+	if (s->stopping) {
+		tick_stopping(s, now);
+		return;
+	}
+	while ((e = entry_heap_pop(s, now)) != NO_ENTRY) {
+		const struct entry *en = &s->entries[e];
+		entry_set(s, e, MAILBOX_QUEUED, en->reason != NULL ? en->reason : "");
+		entry_queue(s, e);
+	}
+	age(s, now);
+	redial(s, now);
+	run_ready(s);
+	start_all(s, now);
+	/* An owner that was told of a refused mailbox may have stopped everything. */
+	if (s->stopping) {
+		tick_stopping(s, now);
+		return;
+	}
+	entry_flush(s);
+	arm(s, now);
+	bool idle = s->queued_n == 0 && active_n(s) == 0;
+	bool told = s->idle;
+	s->idle = idle;
+	if (idle && !told)
+		sched_tell(s, &(struct sched_event){ .kind = SCHED_IDLE });
+}
+
+void sched_stop(struct sched *s, bool now)
+{
+	if (s->stopping && (s->stopped_now || !now))
+		return;
+	bool first = !s->stopping;
+	s->stopping = true;
+	s->stop_until = now ? 0 : s->clock.now(s->clock.arg) + s->limits.shutdown_timeout;
+	if (first && !now)
+		stop_all(s, false);
+	if (s->started)
+		s->clock.arm(s->clock.arg, 0);
+}
+
+void sched_break(struct sched *s, const char *words)
+{
+	if (s->broken)
+		return;
+	s->broken = true;
+	sched_tell(s, &(struct sched_event){ .kind = SCHED_BROKEN, .words = words });
+	sched_stop(s, true);
+}
+
+uint32_t sched_mailboxes(const struct sched *s)
+{
+	return s->entry_n;
+}
+
+uint32_t sched_migrations(const struct sched *s)
+{
+	return s->migration_n;
+}
+
+uint32_t sched_waiting(const struct sched *s)
+{
+	return s->heap_n;
+}
+
+const char *sched_migration_name(const struct sched *s, uint32_t migration)
+{
+	return s->migrations[migration].name;
+}
+
+const struct sched_counts *sched_counts(const struct sched *s, uint32_t migration)
+{
+	return &s->migrations[migration].counts;
+}
+
+const struct limits *sched_server(const struct sched *s, uint32_t server)
+{
+	return &s->servers[server].limits;
+}
+
+uint32_t sched_migration_of(const struct sched *s, uint32_t mailbox)
+{
+	return s->entries[mailbox].migration;
+}
+
+enum mailbox_state sched_state(const struct sched *s, uint32_t mailbox)
+{
+	return (enum mailbox_state)s->entries[mailbox].state;
+}
+
+const char *sched_reason(const struct sched *s, uint32_t mailbox)
+{
+	return s->entries[mailbox].reason != NULL ? s->entries[mailbox].reason : "";
+}
+
+char *sched_name(const struct sched *s, uint32_t mailbox)
+{
+	const struct entry *en = &s->entries[mailbox];
+	char *name;
+	if (asprintf(&name, "%s/%s", s->migrations[en->migration].name, en->login[TARGET].user) < 0)
+		abort();
+	return name;
+}
+
+const struct mailbox_progress *sched_progress(const struct sched *s, uint32_t mailbox)
+{
+	const struct active *a = s->entries[mailbox].active;
+	return a != NULL && a->step == STEP_RUNNING ? mailbox_progress(a->mailbox) : NULL;
+}

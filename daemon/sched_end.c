@@ -1,0 +1,228 @@
+#include "sched_p.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t sched_attempts(const struct sched *s)
+{
+	if (s->mode == SCHED_CHECK || s->limits.max_login_retries == 0)
+		return 1;
+	return s->limits.max_login_retries;
+}
+
+void entry_park(struct sched *s, uint32_t e, uint64_t ms)
+{
+	struct entry *en = &s->entries[e];
+	en->next_attempt = s->clock.wall(s->clock.arg) + (int64_t)ms;
+	entry_heap_push(s, e, s->clock.now(s->clock.arg) + ms);
+}
+
+/* Counts a failed attempt: parked, or failed when it was the last. `quiet`: dialled by nobody, the server's line has said it for all. */
+static void entry_count(struct sched *s, uint32_t e, const struct outcome *o, bool quiet)
+{
+	struct entry *en = &s->entries[e];
+	char reason[sizeof(o->text) + 16];
+	snprintf(reason, sizeof(reason), "%s: %s", side_name(o->side), o->text);
+	bool changed = en->reason == NULL || strcmp(en->reason, reason) != 0;
+	if (en->attempts < UINT32_MAX)
+		en->attempts++;
+	en->broke = o->at == AT_WORK;
+	if (en->attempts >= sched_attempts(s)) {
+		entry_set(s, e, MAILBOX_FAILED, reason);
+		if (s->mode != SCHED_CHECK)
+			say_failed(s, en, o);
+		return;
+	}
+	entry_set(s, e, MAILBOX_PARKED, reason);
+	entry_park(s, e, s->limits.login_retry_interval);
+	if (!quiet) {
+		say_retry(s, en, o, changed);
+		en->said = true;
+	}
+}
+
+void entry_refuse(struct sched *s, uint32_t e, enum side side)
+{
+	const struct limits *l = &s->servers[s->migrations[s->entries[e].migration].server[side]].limits;
+	struct outcome o = { .radius = RADIUS_SERVER, .heal = HEAL_TIME, .at = AT_LOGIN, .side = side,
+		.fault = CONN_FAULT_CONNECT };
+	snprintf(o.text, sizeof(o.text), "%s", l->words);
+	entry_count(s, e, &o, true);
+	sched_tell(s, &(struct sched_event){ .kind = SCHED_ENDED, .mailbox = e, .words = sched_reason(s, e) });
+}
+
+/* Somebody is logged in there: a login that is not answered is that mailbox's trouble, not the server's. */
+static bool server_is_used(const struct sched *s, const struct server *server)
+{
+	for (int step = 0; step < STEP_N; step++) {
+		const struct active *a;
+		TAILQ_FOREACH(a, &s->steps[step], link)
+			for (int side = 0; side < SIDES; side++)
+				if (active_server(a, (enum side)side) == server &&
+					mailbox_is_up(a->mailbox, (enum side)side))
+					return true;
+	}
+	return false;
+}
+
+static bool is_connect_failure(const struct sched *s, const struct server *server, const struct outcome *o)
+{
+	if (o->radius == RADIUS_SERVER)
+		return true;
+	if (o->at != AT_LOGIN)
+		return false;
+	switch (o->fault) {
+	case CONN_FAULT_RESOLVE:
+	case CONN_FAULT_CONNECT:
+	case CONN_FAULT_TLS:
+	case CONN_FAULT_NO_TLS:
+		return true;
+	case CONN_FAULT_TIMEOUT:
+		return !server_is_used(s, server);
+	default:
+		return false;
+	}
+}
+
+/* One side of it is the probe of that server; source and target may be the same server. */
+static bool is_probe(const struct active *a, const struct server *server)
+{
+	return (a->probe[SOURCE] && active_server(a, SOURCE) == server) ||
+	       (a->probe[TARGET] && active_server(a, TARGET) == server);
+}
+
+void probe_over(struct active *a, const struct server *server)
+{
+	for (int side = 0; side < SIDES; side++)
+		if (active_server(a, (enum side)side) == server)
+			a->probe[side] = false;
+}
+
+/* What the end of an attempt tells about the servers. */
+static void learn(struct active *a, const struct outcome *o)
+{
+	struct sched *s = a->s;
+	if (o->radius != RADIUS_NONE && !s->stopping && s->mode != SCHED_CHECK) {
+		struct server *server = active_server(a, o->side);
+		struct limits *l = &server->limits;
+		if (is_connect_failure(s, server, o)) {
+			if (limits_failed(l, is_probe(a, server), s->clock.now(s->clock.arg), s->limits.login_retry_interval, o->text))
+				say_server_down(s, l);
+			probe_over(a, server);
+		} else if (o->at == AT_LOGIN && o->fault == CONN_FAULT_LOGIN) {
+			if (limits_succeeded(l))
+				say_server_up(l);
+			probe_over(a, server);
+		}
+	}
+	for (int side = 0; side < SIDES; side++)
+		if (a->probe[side]) {
+			limits_probe_void(&active_server(a, (enum side)side)->limits);
+			a->probe[side] = false;
+		}
+}
+
+static void add_counts(struct sched_counts *c, const struct mailbox_progress *p)
+{
+	c->copied += p->copied;
+	c->adopted += p->adopted;
+	c->left_out += p->left_out;
+	c->folders_left_out += p->folders_left_out;
+	c->bytes += p->bytes_copied;
+}
+
+static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p)
+{
+	struct entry *en = &s->entries[e];
+	en->attempts = 0;
+	en->said = en->broke = false;
+	en->last_synced = s->clock.wall(s->clock.arg);
+	if (s->mode == SCHED_CHECK) {
+		entry_set(s, e, MAILBOX_SYNCED, "");
+		return;
+	}
+	char reason[96] = "";
+	if (p->left_out + p->folders_left_out > 0)
+		snprintf(reason, sizeof(reason), "%llu messages and %u folders were left out",
+			(unsigned long long)p->left_out, (unsigned)p->folders_left_out);
+	entry_set(s, e, MAILBOX_SYNCED, reason);
+	say_synced(s, en, p);
+	if (s->mode == SCHED_DAEMON)
+		entry_park(s, e, s->limits.pass_interval);
+}
+
+static void requeue(struct sched *s, uint32_t e, const char *reason)
+{
+	entry_set(s, e, MAILBOX_QUEUED, reason);
+	entry_queue(s, e);
+}
+
+/* The attempt failed: where to with the mailbox? */
+static void failed(struct sched *s, uint32_t e, const struct outcome *o, const struct mailbox_progress *p)
+{
+	struct entry *en = &s->entries[e];
+	char reason[sizeof(o->text) + 16];
+	snprintf(reason, sizeof(reason), "%s: %s", side_name(o->side), o->text);
+	if (o->at == AT_LOGIN || s->mode == SCHED_CHECK) {
+		entry_count(s, e, o, false);
+	} else if (o->heal == HEAL_NEVER) {
+		entry_set(s, e, MAILBOX_FAILED, reason);
+		say_ended(s, en, LOG_MAILBOX_FAILED, o);
+	} else if (o->heal == HEAL_OPERATOR) {
+		en->attempts = 0;
+		entry_set(s, e, MAILBOX_HELD, reason);
+		say_ended(s, en, LOG_MAILBOX_HELD, o);
+	} else if (p->any && o->radius == RADIUS_CONNECTION) {
+		en->attempts = 0;
+		say_ended(s, en, LOG_MAILBOX_BROKEN, o);
+		requeue(s, e, reason);
+	} else {
+		entry_count(s, e, o, false);
+	}
+}
+
+void active_end(struct active *a, const struct outcome *o)
+{
+	struct sched *s = a->s;
+	uint32_t e = a->entry;
+	struct entry *en = &s->entries[e];
+	const struct mailbox_progress *p = mailbox_progress(a->mailbox);
+	struct outcome late;
+
+	/* It was logged in on both sides and waited for a slot: no trouble with the login. */
+	if (a->step == STEP_READY && o->at == AT_LOGIN) {
+		late = *o;
+		late.at = AT_WORK;
+		o = &late;
+	}
+	learn(a, o);
+	add_counts(&s->migrations[en->migration].counts, p);
+	enum step step = a->step;
+	active_step(a, STEP_N);
+	if (step == STEP_RUNNING)
+		say_slot(a, false);
+	for (int side = 0; side < SIDES; side++)
+		if (a->permit[side])
+			active_give(a, (enum side)side);
+	en->active = NULL;
+
+	if (o->radius == RADIUS_NONE)
+		synced(s, e, p);
+	else if (o->radius == RADIUS_RUN)
+		entry_set(s, e, MAILBOX_QUEUED, "");
+	else if (s->stopping || s->broken)
+		entry_set(s, e, MAILBOX_QUEUED, en->reason != NULL && en->attempts > 0 ? en->reason : "stopped");
+	else if (step == STEP_LEAVING)
+		requeue(s, e, sched_reason(s, e));
+	else
+		failed(s, e, o, p);
+	sched_tell(s, &(struct sched_event){ .kind = SCHED_ENDED, .mailbox = e, .object = a->mailbox, .outcome = o,
+		.words = sched_reason(s, e) });
+	if (o->radius == RADIUS_RUN)
+		sched_break(s, o->text);
+	mailbox_free(&a->mailbox);
+	free(a->name);
+	free(a);
+}

@@ -1,0 +1,143 @@
+#include "sched_p.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_AT_ONCE 1000
+
+void entry_queue(struct sched *s, uint32_t e)
+{
+	struct migration *m = &s->migrations[s->entries[e].migration];
+	s->entries[e].next = NO_ENTRY;
+	if (m->first == NO_ENTRY)
+		m->first = e;
+	else
+		s->entries[m->last].next = e;
+	m->last = e;
+	s->queued_n++;
+}
+
+uint32_t entry_unqueue(struct sched *s, uint32_t migration)
+{
+	struct migration *m = &s->migrations[migration];
+	uint32_t e = m->first;
+	assert(e != NO_ENTRY);
+	m->first = s->entries[e].next;
+	s->queued_n--;
+	return e;
+}
+
+static void heap_put(struct sched *s, uint32_t at, uint32_t e)
+{
+	s->heap[at] = e;
+	s->entries[e].heap_at = at;
+}
+
+/* Of two that are due together the one that was added first comes first: the order of the list. */
+static bool heap_before(const struct sched *s, uint32_t a, uint32_t b)
+{
+	const struct entry *x = &s->entries[a], *y = &s->entries[b];
+	return x->due != y->due ? x->due < y->due : a < b;
+}
+
+void entry_heap_push(struct sched *s, uint32_t e, uint64_t due)
+{
+	assert(s->entries[e].heap_at == NO_ENTRY && s->heap_n < s->entry_n);
+	s->entries[e].due = due;
+	uint32_t at = s->heap_n++;
+	while (at > 0 && heap_before(s, e, s->heap[(at - 1) / 2])) {
+		heap_put(s, at, s->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	heap_put(s, at, e);
+}
+
+uint32_t entry_heap_pop(struct sched *s, uint64_t now)
+{
+	if (s->heap_n == 0 || s->entries[s->heap[0]].due > now)
+		return NO_ENTRY;
+	uint32_t first = s->heap[0], e = s->heap[--s->heap_n], at = 0;
+	s->entries[first].heap_at = NO_ENTRY;
+	if (s->heap_n == 0)
+		return first;
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+		if (child >= s->heap_n)
+			break;
+		if (child + 1 < s->heap_n && heap_before(s, s->heap[child + 1], s->heap[child]))
+			child++;
+		if (!heap_before(s, s->heap[child], e))
+			break;
+		heap_put(s, at, s->heap[child]);
+		at = child;
+	}
+	heap_put(s, at, e);
+	return first;
+}
+
+void entry_reason(struct entry *en, const char *reason)
+{
+	if (strcmp(en->reason != NULL ? en->reason : "", reason) == 0)
+		return;
+	free(en->reason);
+	en->reason = reason[0] != '\0' ? strdup(reason) : NULL;
+}
+
+void entry_set(struct sched *s, uint32_t e, enum mailbox_state state, const char *reason)
+{
+	struct entry *en = &s->entries[e];
+	struct sched_counts *c = &s->migrations[en->migration].counts;
+	if (en->state != state) {
+		c->state[en->state]--;
+		c->state[state]++;
+		en->state = (uint8_t)state;
+		en->since = s->clock.wall(s->clock.arg);
+	}
+	if (state != MAILBOX_PARKED)
+		en->next_attempt = 0;
+	entry_reason(en, reason);
+	if (s->env->ledger != NULL && !en->dirty) {
+		en->dirty = true;
+		s->dirty[s->dirty_n++] = e;
+	}
+}
+
+static void on_saved(void *arg, int err)
+{
+	struct sched *s = arg;
+	if (err != LEDGER_OK)
+		sched_break(s, ledger_error(s->env->ledger));
+}
+
+void entry_flush(struct sched *s)
+{
+	/* The ledger is dead: it would only say so again. */
+	if (s->broken)
+		s->dirty_n = 0;
+	for (uint32_t i = 0; i < s->dirty_n; ) {
+		struct ledger_mailbox rows[ROWS_AT_ONCE];
+		char *names[ROWS_AT_ONCE];
+		uint32_t n = 0;
+		for (; i < s->dirty_n && n < ROWS_AT_ONCE; i++, n++) {
+			struct entry *en = &s->entries[s->dirty[i]];
+			en->dirty = false;
+			names[n] = sched_name(s, s->dirty[i]);
+			rows[n] = (struct ledger_mailbox){
+				.id = en->ledger_id,
+				.name = names[n],
+				.state = (enum mailbox_state)en->state,
+				.reason = en->reason != NULL ? en->reason : "",
+				.attempts = en->attempts,
+				.next_attempt = en->next_attempt,
+				.since = en->since,
+				.last_synced = en->last_synced,
+			};
+		}
+		ledger_save_mailboxes(s->env->ledger, rows, n, on_saved, s);
+		for (uint32_t k = 0; k < n; k++)
+			free(names[k]);
+	}
+	s->dirty_n = 0;
+}

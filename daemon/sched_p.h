@@ -1,0 +1,145 @@
+/*
+ * sched_p: what the files of sched share. sched.c has the interface and decides who starts; sched_end.c what becomes of a mailbox whose attempt is over,
+ * and its row in the ledger; sched_entry.c queues and heap; sched_words.c what is said about it.
+ *
+ * An entry is what waits: compact, one per mailbox. An active is what holds permits: from dialling to the end, in the list of its step.
+ */
+#ifndef GODWIT_SCHED_P_H
+#define GODWIT_SCHED_P_H
+
+#include "log.h"
+#include "sched.h"
+
+#include <sys/queue.h>
+
+#define NO_ENTRY UINT32_MAX
+
+/* An active, from dialling to running. */
+enum step {
+	STEP_FRESH,   /* dialling, younger than login_grace: counted by the start rule */
+	STEP_SLOW,    /* dialling, older */
+	STEP_REDIAL,  /* one side is up, the other was hung up and waits for a permit */
+	STEP_READY,   /* both are up, waits for a slot */
+	STEP_RUNNING, /* has a slot */
+	STEP_LEAVING, /* waited in vain for a permit: being stopped, to be queued again */
+	STEP_N
+};
+
+struct active {
+	TAILQ_ENTRY(active) link;
+	struct sched *s;
+	uint32_t entry;
+	enum step step;
+	uint64_t since;       /* monotonic ms, of the step */
+	struct mailbox *mailbox;
+	struct mailbox_spec spec;
+	char *name;
+	bool permit[SIDES];   /* held */
+	bool probe[SIDES];    /* this dial is the server's probe */
+};
+TAILQ_HEAD(active_list, active);
+
+struct entry {
+	struct credentials login[SIDES];
+	char *reason;         /* NULL: none */
+	struct active *active;
+	int64_t ledger_id;
+	int64_t since;        /* wall ms, of the state */
+	int64_t next_attempt; /* wall ms; 0: none */
+	int64_t last_synced;
+	uint64_t due;         /* monotonic ms, while in the heap */
+	uint32_t next;        /* in the queue of its migration */
+	uint32_t heap_at;     /* NO_ENTRY: not in the heap */
+	uint32_t attempts;
+	uint16_t migration;
+	uint8_t state;        /* enum mailbox_state */
+	bool dirty : 1;       /* in the list of rows to save */
+	bool said : 1;        /* its login trouble was told: so will be its end */
+	bool broke : 1;       /* the last attempt ended at work, not at the login */
+};
+
+struct migration {
+	const char *name;
+	uint32_t server[SIDES];
+	uint32_t first, last; /* the queue */
+	struct sched_counts counts;
+};
+
+struct server {
+	const struct endpoint *endpoint;
+	struct limits limits;
+	uint32_t waiting;     /* actives in STEP_REDIAL that wait for it */
+};
+
+struct sched {
+	enum sched_mode mode;
+	struct sched_limits limits;
+	struct sched_clock clock;
+	const struct mailbox_env *env;
+	sched_funnel *funnel;
+	void *owner;
+
+	struct entry *entries;
+	uint32_t entry_n, entry_size;
+	struct migration *migrations;
+	uint32_t migration_n;
+	struct server *servers;
+	uint32_t server_n;
+
+	uint32_t *heap;       /* entries by due */
+	uint32_t heap_n;
+	uint32_t *dirty;      /* entries whose rows are to be saved */
+	uint32_t dirty_n;
+	uint32_t queued_n;
+	uint32_t turn;        /* the migration to be asked first */
+
+	struct active_list steps[STEP_N];
+	uint32_t step_n[STEP_N];
+
+	bool started, idle, stopping, stopped_now, broken, over;
+	uint64_t stop_until;  /* stopping: then at once */
+};
+
+/* sched_entry.c */
+void entry_queue(struct sched *s, uint32_t e);
+uint32_t entry_unqueue(struct sched *s, uint32_t migration);
+void entry_heap_push(struct sched *s, uint32_t e, uint64_t due);
+/* The entry that is due at `now` or before, taken out; NO_ENTRY: none. */
+uint32_t entry_heap_pop(struct sched *s, uint64_t now);
+/* Sets state and reason ("" none) and marks the row to be saved. */
+void entry_set(struct sched *s, uint32_t e, enum mailbox_state state, const char *reason);
+void entry_reason(struct entry *en, const char *reason);
+/* Saves the marked rows in the ledger. */
+void entry_flush(struct sched *s);
+
+/* sched.c */
+void active_step(struct active *a, enum step step);
+void active_give(struct active *a, enum side side);
+struct server *active_server(const struct active *a, enum side side);
+void sched_tell(struct sched *s, const struct sched_event *ev);
+void sched_break(struct sched *s, const char *words);
+
+/* sched_end.c: the mailbox's funnel for MAILBOX_ENDED; frees the active. */
+void active_end(struct active *a, const struct outcome *outcome);
+/* The server's probe, if this one has it, has had its answer. */
+void probe_over(struct active *a, const struct server *server);
+/* The server is down: counts an attempt without dialling. */
+void entry_refuse(struct sched *s, uint32_t e, enum side side);
+void entry_park(struct sched *s, uint32_t e, uint64_t ms);
+uint32_t sched_attempts(const struct sched *s);
+
+/* sched_words.c */
+struct log_context entry_context(const struct sched *s, const struct entry *en);
+void say_dial(const struct active *a, enum side side);
+void say_slot(const struct active *a, bool taken);
+/* A login that failed and will be tried again. `changed`: other words than last time. */
+void say_retry(const struct sched *s, const struct entry *en, const struct outcome *o, bool changed);
+/* The attempts are used up. */
+void say_failed(const struct sched *s, const struct entry *en, const struct outcome *o);
+void say_again(const struct sched *s, const struct entry *en);
+void say_synced(const struct sched *s, const struct entry *en, const struct mailbox_progress *p);
+void say_ended(const struct sched *s, const struct entry *en, enum log_kind kind, const struct outcome *o);
+void say_server_down(const struct sched *s, const struct limits *l);
+void say_server_up(const struct limits *l);
+
+#endif
