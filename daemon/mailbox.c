@@ -1,0 +1,239 @@
+#include "mailbox.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "pass.h"
+
+enum mailbox_step {
+	STEP_LOGIN, /* until both sides are up and mailbox_run() is called */
+	STEP_PASS,
+	STEP_CHECK,
+	STEP_END
+};
+
+struct mailbox {
+	const struct mailbox_env *env;
+	const struct mailbox_spec *spec;
+	mailbox_funnel *funnel;
+	void *owner;
+	enum mailbox_step step;
+	struct peer *peer[SIDES];
+	struct pass *pass;
+	struct timer *soon;
+	struct outcome outcome;
+	struct outcome result[SIDES]; /* JOB_CHECK */
+	bool checked[SIDES];
+	struct mailbox_progress progress;
+};
+
+static void close_peers(struct mailbox *m)
+{
+	peer_close(&m->peer[SOURCE]);
+	peer_close(&m->peer[TARGET]);
+}
+
+static void tell_end(void *arg)
+{
+	struct mailbox *m = arg;
+	struct mailbox_event ev = { .kind = MAILBOX_ENDED, .outcome = &m->outcome };
+
+	if (m->pass != NULL) {
+		m->progress = *pass_progress(m->pass);
+		m->progress.folder = NULL;
+	}
+	/* First the pass: what it has half sent must not be sent on; then the connections. */
+	pass_free(&m->pass);
+	close_peers(m);
+	m->funnel(m->owner, &ev);
+}
+
+static void end(struct mailbox *m, const struct outcome *why)
+{
+	if (m->step == STEP_END)
+		return;
+	m->step = STEP_END;
+	m->outcome = *why;
+	timer_set(m->soon, 0);
+}
+
+static void pass_ended(void *owner, const struct outcome *why)
+{
+	end(owner, why);
+}
+
+/* JOB_CHECK: both sides have a say, also when one of them fails. */
+static void check_result(struct mailbox *m, enum side side, const struct outcome *why)
+{
+	if (m->checked[side])
+		return;
+	m->checked[side] = true;
+	m->result[side] = *why;
+	if (m->checked[SOURCE] && m->checked[TARGET])
+		end(m, m->result[SOURCE].radius != RADIUS_NONE ? &m->result[SOURCE] : &m->result[TARGET]);
+}
+
+static void check_event(struct mailbox *m, enum side side, const struct session_event *ev)
+{
+	struct outcome why = { .side = side };
+
+	if (ev->kind != EVENT_DONE || ev->command != CMD_EXAMINE)
+		return;
+	if (ev->resp.status.status != STATUS_OK)
+		outcome_of_reply(&why, side, CMD_EXAMINE, &ev->resp.status);
+	check_result(m, side, &why);
+}
+
+static void check_begin(struct mailbox *m, enum side side)
+{
+	struct outcome why;
+	uint32_t tag;
+
+	if (session_folder(peer_session(m->peer[side]), CMD_EXAMINE, SPAN("INBOX"), false, &tag) != 0) {
+		outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, side, "out of memory");
+		check_result(m, side, &why);
+		return;
+	}
+	peer_flush(m->peer[side]);
+}
+
+static void on_up(struct mailbox *m, enum side side)
+{
+	struct mailbox_event ev = { .kind = MAILBOX_UP, .side = side };
+
+	if (m->spec->job == JOB_CHECK) {
+		check_begin(m, side);
+		return;
+	}
+	m->funnel(m->owner, &ev);
+}
+
+static void on_down(struct mailbox *m, enum side side, const struct conn_failure *failure)
+{
+	struct outcome why;
+
+	outcome_of_failure(&why, side, AT_LOGIN, failure);
+	if (m->spec->job == JOB_CHECK)
+		check_result(m, side, &why);
+	else
+		end(m, &why);
+}
+
+static void on_peer(struct mailbox *m, enum side side, const struct peer_event *ev)
+{
+	if (m->step == STEP_END)
+		return;
+	switch (ev->kind) {
+	case PEER_UP:
+		on_up(m, side);
+		break;
+	case PEER_DOWN:
+		on_down(m, side, ev->failure);
+		break;
+	case PEER_SESSION:
+		if (m->spec->job == JOB_CHECK)
+			check_event(m, side, ev->session);
+		break;
+	case PEER_DRAINED:
+		break;
+	}
+}
+
+static void on_source(void *owner, const struct peer_event *ev)
+{
+	on_peer(owner, SOURCE, ev);
+}
+
+static void on_target(void *owner, const struct peer_event *ev)
+{
+	on_peer(owner, TARGET, ev);
+}
+
+struct mailbox *mailbox_new(const struct mailbox_env *env, const struct mailbox_spec *spec, mailbox_funnel *funnel, void *owner)
+{
+	struct mailbox *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->env = env;
+	m->spec = spec;
+	m->funnel = funnel;
+	m->owner = owner;
+	m->soon = timer_new(env->loop, tell_end, m);
+	if (m->soon == NULL)
+		mailbox_free(&m);
+	return m;
+}
+
+void mailbox_free(struct mailbox **m)
+{
+	if (*m == NULL)
+		return;
+	pass_free(&(*m)->pass);
+	close_peers(*m);
+	timer_free(&(*m)->soon);
+	free(*m);
+	*m = NULL;
+}
+
+static void out_of_memory(struct mailbox *m, enum side side)
+{
+	struct outcome why;
+
+	outcome_set(&why, RADIUS_MAILBOX, HEAL_TIME, side, "out of memory");
+	end(m, &why);
+}
+
+void mailbox_dial(struct mailbox *m, enum side side)
+{
+	assert(m->peer[side] == NULL);
+	m->peer[side] = peer_dial(m->env->dialer, side, m->spec->endpoint[side], &m->spec->login[side],
+		&m->env->peer_limits, side == SOURCE ? on_source : on_target, m);
+	if (m->peer[side] == NULL)
+		out_of_memory(m, side);
+}
+
+bool mailbox_is_up(const struct mailbox *m, enum side side)
+{
+	return m->peer[side] != NULL && peer_is_up(m->peer[side]);
+}
+
+void mailbox_hang_up(struct mailbox *m, enum side side)
+{
+	assert(m->step == STEP_LOGIN);
+	peer_close(&m->peer[side]);
+}
+
+void mailbox_run(struct mailbox *m)
+{
+	if (m->step == STEP_END)
+		return;
+	assert(mailbox_is_up(m, SOURCE) && mailbox_is_up(m, TARGET) && m->spec->job == JOB_COPY);
+	m->step = STEP_PASS;
+	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_ended, m);
+	if (m->pass == NULL)
+		out_of_memory(m, SOURCE);
+}
+
+void mailbox_stop(struct mailbox *m, bool now)
+{
+	struct outcome why;
+
+	if (m->pass != NULL && m->step == STEP_PASS) {
+		pass_stop(m->pass, now);
+		return;
+	}
+	outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
+	end(m, &why);
+}
+
+const struct outcome *mailbox_check_result(const struct mailbox *m, enum side side)
+{
+	return &m->result[side];
+}
+
+const struct mailbox_progress *mailbox_progress(const struct mailbox *m)
+{
+	return m->pass != NULL ? pass_progress(m->pass) : &m->progress;
+}

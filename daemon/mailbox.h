@@ -1,0 +1,78 @@
+/*
+ * mailbox: one user's mail, source and target, while it is being worked on: from dialling to the end of a pass. It owns its two peers and lends
+ * them to the parts that do the copying. It knows nothing of slots, timers between attempts, or other mailboxes: that is sched's.
+ *
+ * Life:  mailbox_new -> mailbox_dial(SOURCE), mailbox_dial(TARGET) -> MAILBOX_UP for each -> mailbox_run -> MAILBOX_ENDED -> mailbox_free
+ * MAILBOX_ENDED comes exactly once, also when a login fails or mailbox_stop() was called; after it both connections are closed. Funnel calls never come from within
+ * mailbox_new/dial/run/stop, and the mailbox may be freed from within the funnel.
+ */
+#ifndef GODWIT_MAILBOX_H
+#define GODWIT_MAILBOX_H
+
+#include "ledger.h"
+#include "outcome.h"
+#include "peer.h"
+
+enum mailbox_job {
+	JOB_COPY,  /* one pass */
+	JOB_CHECK  /* EXAMINE INBOX on both sides, write nothing */
+};
+
+/* What all mailboxes of a run share. Borrowed for the life of the mailbox. */
+struct mailbox_env {
+	struct loop *loop;
+	struct dialer *dialer;
+	struct ledger *ledger; /* NULL for JOB_CHECK */
+	struct peer_limits peer_limits;
+};
+
+struct mailbox_spec {          /* borrowed for the life of the mailbox */
+	enum mailbox_job job;
+	const char *migration, *name; /* name: MIGRATION/TARGET_USER, as shown */
+	const struct endpoint *endpoint[SIDES];
+	struct credentials login[SIDES];
+	int64_t ledger_id;     /* row of the ledger */
+};
+
+/* Counts of the pass under way; for the progress bar, the summary and the ledger. */
+struct mailbox_progress {
+	const char *folder;          /* path of the folder being written; NULL: none. Valid until the next event. */
+	uint32_t folders, folders_done;
+	uint64_t messages, messages_done; /* in the folders that have something to do; adopted and left out ones count as done */
+	uint64_t bytes, bytes_done;  /* bytes 0: the source does not tell (STATUS=SIZE) */
+	uint64_t copied, adopted, left_out, folders_left_out;
+	uint64_t bytes_copied;
+	bool any;                    /* something was moved forward: the next break is a new one, not a repetition */
+};
+
+enum mailbox_event_kind {
+	MAILBOX_UP,   /* `side` is logged in; when both are: ready for mailbox_run */
+	MAILBOX_ENDED /* outcome: RADIUS_NONE when the pass is complete (messages may be left out: see progress) */
+};
+
+struct mailbox_event {
+	enum mailbox_event_kind kind;
+	enum side side;
+	const struct outcome *outcome;
+};
+
+typedef void mailbox_funnel(void *owner, const struct mailbox_event *ev);
+
+struct mailbox;
+/* NULL when memory is out. */
+struct mailbox *mailbox_new(const struct mailbox_env *env, const struct mailbox_spec *spec, mailbox_funnel *funnel, void *owner);
+void mailbox_free(struct mailbox **m);
+/* Starts connecting and logging in. Not while that side is dialled already. */
+void mailbox_dial(struct mailbox *m, enum side side);
+bool mailbox_is_up(const struct mailbox *m, enum side side);
+/* Lets a logged-in side go again while the other is still waiting for its login; it can be dialled again. */
+void mailbox_hang_up(struct mailbox *m, enum side side);
+/* Both sides are up: does the job. */
+void mailbox_run(struct mailbox *m);
+/* Reads no more, lets the APPENDs under way be answered, then MAILBOX_ENDED (RADIUS_CONNECTION, HEAL_TIME). `now`: gives them up at once. */
+void mailbox_stop(struct mailbox *m, bool now);
+/* JOB_CHECK, after MAILBOX_ENDED: what came of this side; RADIUS_NONE: it works. */
+const struct outcome *mailbox_check_result(const struct mailbox *m, enum side side);
+const struct mailbox_progress *mailbox_progress(const struct mailbox *m);
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * pass: one comparison and copy over a mailbox, from two logged-in peers to the end.
+ *
+ *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox
+ *   PASS_COPY     reader: source -> relay -> writer: target -> batches -> ledger
+ *   PASS_DRAIN    no more is read; APPENDs under way are answered and recorded
+ *   PASS_ENDED    told to the owner, once
+ *
+ * The parts (reader, writer) share this struct; each file changes only its own part and the folder members that are marked as its own.
+ */
+#ifndef GODWIT_PASS_H
+#define GODWIT_PASS_H
+
+#include "batch.h"
+#include "identity.h"
+#include "mailbox.h"
+#include "reader.h"
+#include "relay.h"
+#include "survey.h"
+#include "writer.h"
+
+enum folder_step {
+	FOLDER_IDLE,     /* nothing to be copied */
+	FOLDER_OPENING,  /* the ledger is told that APPENDs may leave; none has */
+	FOLDER_COPYING,
+	FOLDER_CLOSING,  /* all is answered; the ledger is being told */
+	FOLDER_COMPLETE,
+	FOLDER_LEFT_OUT
+};
+
+struct folder {
+	struct span source_wire, target_wire; /* in the pass's memory */
+	struct ledger_folder row;             /* paths too */
+	enum folder_step step;
+	/* The source as the survey saw it. */
+	uint32_t messages, uidnext, uidvalidity;
+	uint32_t target_uidnext, target_messages;
+	bool on_target;      /* it is there, or its CREATE is sent (writer) */
+	bool created_again;
+	bool forget;         /* a fence: what the ledger knows of it is void */
+	bool careful;        /* messages may be on the target that are not recorded: look before sending */
+	bool looked;         /* careful: `suspects` is complete (writer) */
+	struct suspects *suspects;
+	struct uidset recorded;        /* source UIDs from source_next on that are recorded */
+	struct uidset recorded_target; /* target UIDs from the floor on */
+	bool recorded_bad;
+	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
+	uint32_t mark;       /* all source UIDs below have reached the writer */
+	uint32_t safe_next;  /* all source UIDs below are stored, or left out for good */
+	uint32_t floor;      /* the highest target UID seen, plus one */
+	bool no_uids;        /* the target did not tell the UIDs of what it stored */
+	struct batch unrecorded; /* then: stored, given to the ledger together with the new floor */
+	bool lookup_wanted, create_wanted, status_wanted; /* what the writer is to say before the next APPEND */
+	bool end_seen;       /* the reader has nothing more in this round */
+	unsigned windows;    /* APPENDs without their answer */
+	uint64_t counted;    /* messages of it that count as done in the progress */
+};
+
+enum pass_step { PASS_SURVEY, PASS_COPY, PASS_DRAIN, PASS_ENDED };
+
+typedef void pass_ended_fn(void *owner, const struct outcome *outcome);
+
+struct pass {
+	const struct mailbox_env *env;
+	const struct mailbox_spec *spec;
+	struct peer *peer[SIDES];      /* borrowed; NULL once lost */
+	enum pass_step step;
+	struct outcome outcome;
+	pass_ended_fn *ended;
+	void *owner;
+	bool abandoned;                /* the owner is gone; memory stays until the ledger has answered */
+	unsigned calls;                /* ledger calls without their answer */
+	struct timer *soon;
+	struct arena memory;
+	struct survey survey[SIDES];
+	bool surveyed[SIDES], rows_loaded;
+	struct ledger_folder *row;     /* of the ledger, for matching */
+	size_t row_n;
+	struct folder *folder;         /* in the order of the source's paths */
+	size_t folder_n;
+	size_t open_folders;           /* not yet complete or left out */
+	struct relay relay;
+	struct reader reader;
+	struct writer writer;
+	struct mailbox_progress progress;
+};
+
+/* NULL when memory is out. Borrows the peers, takes over their events. `ended` never comes from within these calls. */
+struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *spec, struct peer *source, struct peer *target,
+	pass_ended_fn *ended, void *owner);
+void pass_free(struct pass **p);
+void pass_stop(struct pass *p, bool now);
+/* The peer of this side is gone. */
+void pass_lost(struct pass *p, enum side side, const struct conn_failure *failure);
+const struct mailbox_progress *pass_progress(const struct pass *p);
+
+/* For the parts. */
+void pass_fail(struct pass *p, const struct outcome *why);             /* drains or ends, by the radius */
+void pass_fail_proto(struct pass *p, enum side side, int err);         /* the session refused a command, or memory is out */
+void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason);
+void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason);
+void pass_folder_complete(struct pass *p, struct folder *f);
+void pass_count(struct pass *p, struct folder *f, uint64_t messages);  /* towards progress */
+bool pass_is_copying(const struct pass *p);
+void pass_check_end(struct pass *p);                                   /* ends when nothing is left to wait for */
+struct log_context;
+struct log_context pass_context(const struct pass *p, const struct folder *f, uint32_t uid);
+/* A ledger call whose answer goes to fn(pass, folder, err, id) unless the pass is gone; `arg` for the ledger. */
+typedef void pass_call_fn(struct pass *p, struct folder *f, int64_t id);
+struct pass_call;
+struct pass_call *pass_call_new(struct pass *p, struct folder *f, pass_call_fn *fn);
+struct folder *pass_call_folder(void *arg); /* NULL: the pass is gone or over */
+void pass_call_done(void *arg, int err);
+void pass_call_id(void *arg, int err, int64_t id);
+
+/* pass_plan.c: turns surveys and rows into folders. 0 or PROTO_ERR_*. */
+int pass_plan(struct pass *p);
+
+#endif

@@ -1,0 +1,246 @@
+/*
+ * From two surveys and the ledger's rows to the folders of a pass: where each goes, and what is known of it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "err.h"
+#include "log.h"
+#include "pass.h"
+
+/* Where a folder of the source goes on the target. Rules of the operator come in here. */
+static struct span map_path(const struct pass *p, struct span source_path)
+{
+	(void)p;
+	return source_path;
+}
+
+static const char *keep_text(struct pass *p, struct span s)
+{
+	char *text = arena_alloc(&p->memory, s.n + 1);
+
+	if (text == NULL)
+		return NULL;
+	if (s.n != 0)
+		memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return text;
+}
+
+static int keep_wire(struct pass *p, struct span path, struct span *ret)
+{
+	struct buf b;
+	int err;
+
+	buf_init(&b, 64u << 10);
+	err = name_from_path(&b, path, &p->survey[TARGET].style);
+	if (err == 0)
+		err = arena_copy(&p->memory, buf_span(&b), ret);
+	buf_done(&b);
+	return err;
+}
+
+static const struct ledger_folder *known_row(const struct pass *p, const struct folder *f)
+{
+	for (size_t i = 0; i < p->row_n; i++)
+		if (strcmp(p->row[i].source_path, f->row.source_path) == 0 &&
+			strcmp(p->row[i].target_path, f->row.target_path) == 0)
+			return &p->row[i];
+	return NULL;
+}
+
+/* What the ledger knows, if it is still about the same folders (a changed UIDVALIDITY, or a target folder that is gone, is a fence). */
+static void take_row(struct pass *p, struct folder *f, const struct ledger_folder *row, const struct survey_folder *to)
+{
+	const char *source_path = f->row.source_path, *target_path = f->row.target_path;
+	uint32_t target_uidvalidity = to != NULL ? to->uidvalidity : 0;
+	bool fence;
+
+	if (row == NULL) {
+		f->row.source_next = 1;
+		f->row.floor = 1;
+		f->careful = f->target_messages != 0;
+	} else {
+		fence = row->source_uidvalidity != f->uidvalidity || (!f->on_target && row->copied + row->adopted != 0) ||
+			(row->target_uidvalidity != 0 && f->on_target && row->target_uidvalidity != target_uidvalidity);
+		f->row = *row;
+		f->row.source_path = source_path;
+		f->row.target_path = target_path;
+		f->careful = row->open || fence;
+		f->forget = fence;
+		if (fence) {
+			struct log_context ctx = pass_context(p, f, 0);
+
+			f->row.source_next = 1;
+			f->row.floor = 1;
+			f->row.copied = f->row.adopted = 0;
+			f->row.target_uidvalidity = 0;
+			log_event(LOG_FOLDER_FENCED, &ctx, "%s; what is on the target is looked at anew",
+				row->source_uidvalidity != f->uidvalidity ? "the source's UIDVALIDITY changed" :
+				!f->on_target ? "the folder is gone from the target" :
+						"the target's UIDVALIDITY changed");
+		}
+	}
+	f->row.mailbox = p->spec->ledger_id;
+	f->row.source_uidvalidity = f->uidvalidity;
+	if (target_uidvalidity != 0)
+		f->row.target_uidvalidity = target_uidvalidity;
+	if (f->row.source_next == 0)
+		f->row.source_next = 1;
+	f->safe_next = f->mark = f->row.source_next;
+	f->floor = f->row.floor;
+	/* A target without messages, or whose messages all lie below the floor, holds nothing that we do not know. */
+	if (!f->on_target || (f->target_uidnext != 0 && f->row.floor >= f->target_uidnext))
+		f->looked = true;
+}
+
+static bool needs_copying(const struct folder *f)
+{
+	return f->messages != 0 && f->row.source_next < f->uidnext;
+}
+
+/* 0, or PROTO_ERR_*; a folder that cannot be taken along is left out with its reason. */
+static int plan_folder(struct pass *p, struct folder *f, const struct survey_folder *from)
+{
+	struct span path = map_path(p, from->path);
+	const struct survey_folder *to = survey_find(&p->survey[TARGET], path);
+	int err;
+
+	f->source_wire = from->wire;
+	f->row.source_path = keep_text(p, from->path);
+	f->row.target_path = keep_text(p, path);
+	if (f->row.source_path == NULL || f->row.target_path == NULL)
+		return PROTO_ERR_NOMEM;
+	if ((from->has & (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY)) != (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY)) {
+		pass_leave_out_folder(p, f, from->refused[0] != '\0' ? from->refused :
+				"the source does not tell what is in it (STATUS)");
+		return 0;
+	}
+	f->messages = from->messages;
+	f->uidnext = from->uidnext;
+	f->uidvalidity = from->uidvalidity;
+	if (to != NULL && (to->attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) != 0)
+		to = NULL;
+	f->on_target = to != NULL;
+	if (to != NULL) {
+		f->target_wire = to->wire;
+		f->target_messages = to->messages;
+		f->target_uidnext = to->uidnext;
+	} else {
+		err = keep_wire(p, path, &f->target_wire);
+		if (err == PROTO_ERR_NAME) {
+			pass_leave_out_folder(p, f, "the target cannot have a folder of this name");
+			return 0;
+		}
+		if (err != 0)
+			return err;
+	}
+	take_row(p, f, known_row(p, f), to);
+	f->step = needs_copying(f) || f->forget ? FOLDER_OPENING : FOLDER_IDLE;
+	if (f->row.id == 0 && f->step == FOLDER_IDLE)
+		f->step = FOLDER_OPENING;
+	if (f->step == FOLDER_OPENING)
+		p->open_folders++;
+	else
+		p->progress.folders_done++;
+	return 0;
+}
+
+static void folder_opened(struct pass *p, struct folder *f, int64_t id)
+{
+	f->row.id = id;
+	if (f->step != FOLDER_OPENING)
+		return;
+	f->step = FOLDER_COPYING;
+	if (!needs_copying(f)) {
+		f->end_seen = true; /* nothing to be copied: it is only remembered */
+		writer_check_folder(p, f);
+	}
+	reader_pump(p);
+}
+
+static int open_folder(struct pass *p, struct folder *f)
+{
+	struct pass_call *call = pass_call_new(p, f, folder_opened);
+
+	if (call == NULL)
+		return PROTO_ERR_NOMEM;
+	f->row.open = needs_copying(f) || f->careful;
+	ledger_save_folder(p->env->ledger, &f->row, f->forget, pass_call_id, call);
+	if (!needs_copying(f))
+		return 0;
+	p->progress.messages += f->row.source_next == 1 || f->uidnext - f->row.source_next > f->messages ?
+		f->messages : f->uidnext - f->row.source_next;
+	return reader_add(p, f, false);
+}
+
+static void open_or_fail(struct pass *p, struct folder *f)
+{
+	if (open_folder(p, f) != 0)
+		pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
+	reader_pump(p);
+}
+
+static void sets_loaded(struct pass *p, struct folder *f, int64_t id)
+{
+	(void)id;
+	if (f->recorded_bad)
+		pass_leave_out_folder(p, f, "the ledger's record of it cannot be read");
+	else if (f->step == FOLDER_OPENING)
+		open_or_fail(p, f);
+}
+
+/* What was recorded above the marks, before the break. */
+static void take_sets(void *arg, int err, const char *const *source, const char *const *target, size_t n)
+{
+	struct folder *f = pass_call_folder(arg);
+	int bad = 0;
+
+	for (size_t i = 0; i < n && bad == 0 && err == 0 && f != NULL; i++) {
+		bad = uidset_parse(&f->recorded, span_str(source[i]));
+		if (bad == 0 && target[i][0] != '\0')
+			bad = uidset_parse(&f->recorded_target, span_str(target[i]));
+	}
+	if (bad != 0)
+		f->recorded_bad = true;
+	pass_call_done(arg, err);
+}
+
+static int open_all(struct pass *p)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < p->folder_n && err == 0; i++) {
+		struct folder *f = &p->folder[i];
+		struct pass_call *call;
+
+		if (f->step != FOLDER_OPENING)
+			continue;
+		if (f->row.id == 0 || !f->careful || f->forget) {
+			err = open_folder(p, f);
+			continue;
+		}
+		call = pass_call_new(p, f, sets_loaded);
+		if (call == NULL)
+			return PROTO_ERR_NOMEM;
+		ledger_load_sets(p->env->ledger, f->row.id, f->row.source_next, f->row.floor, take_sets, call);
+	}
+	return err;
+}
+
+int pass_plan(struct pass *p)
+{
+	const struct survey *from = &p->survey[SOURCE];
+	int err = 0;
+
+	p->folder = calloc(from->folder_n + 1, sizeof(*p->folder));
+	if (p->folder == NULL)
+		return PROTO_ERR_NOMEM;
+	for (size_t i = 0; i < from->folder_n && err == 0; i++) {
+		if ((from->folder[i].attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) != 0)
+			continue; /* a mere level of the hierarchy */
+		err = plan_folder(p, &p->folder[p->folder_n++], &from->folder[i]);
+	}
+	p->progress.folders = (uint32_t)p->folder_n;
+	return err == 0 ? open_all(p) : err;
+}

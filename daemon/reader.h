@@ -1,0 +1,76 @@
+/*
+ * reader: the source's side of a pass. Walks the folders that have something to copy, and keeps FETCH commands for UID ranges in flight up to a byte
+ * budget, across folder borders, so that round trips do not count. Bodies go into the relay as they arrive.
+ *
+ * A folder about which nothing is in doubt is fetched directly, flags and dates together with the bodies. After a break, or
+ * when the target has messages that are not recorded, it is scanned first (UID, flags, date, size, Message-ID, Date), and only what the target does not have is fetched.
+ */
+#ifndef GODWIT_READER_H
+#define GODWIT_READER_H
+
+#include "peer.h"
+#include "uidset.h"
+
+struct pass;
+struct folder;
+
+enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META };
+
+struct reader_job {
+	enum reader_job_kind kind;
+	bool used;
+	bool single;           /* one message alone */
+	bool unnamed;          /* a body came without its UID */
+	struct folder *folder;
+	struct folder *ends;   /* after this job nothing more of that folder comes in this round */
+	uint32_t lo, hi;       /* UIDs asked for */
+	uint32_t mark;         /* 0, or: all UIDs below have come when this job is done */
+	uint64_t estimate;     /* bytes, counted against the budget */
+	struct uidset seen;    /* whose bodies have come */
+};
+
+struct reader_task {
+	struct folder *folder;
+	bool careful, single, examined;
+	uint32_t next, last;   /* UIDs not yet asked for */
+};
+
+#define READER_JOBS 64
+
+struct reader {
+	struct reader_job job[READER_JOBS];
+	unsigned jobs;                /* used */
+	struct reader_job *newest;
+	struct reader_task *task;     /* queue */
+	size_t task_n, task_size, task_at;
+	struct uidset wanted;         /* careful, single: found by the scan, to be fetched */
+	uint32_t window_hi, cut;      /* of the scan */
+	size_t scanned;
+	bool scanning;
+	uint64_t asked;               /* estimated bytes under way */
+	uint64_t average;             /* bytes of a message, so far */
+	bool paused;                  /* the relay is full */
+	/* The body that is arriving. */
+	bool in_body, discard;
+	struct folder *body_folder;
+	/* The single message whose body is to come: what the fetch before told of it. */
+	uint32_t meta_uid;
+	bool meta_known;
+	char meta_date[32];
+	struct buf meta_flags;
+	struct buf scratch;
+};
+
+void reader_init(struct reader *r);
+void reader_done(struct reader *r);
+/* Adds a folder to the end of the work. `redo`: the UIDs in folder->redo, each alone. 0 or PROTO_ERR_NOMEM. */
+int reader_add(struct pass *p, struct folder *f, bool redo);
+/* Sends what may be sent now. */
+void reader_pump(struct pass *p);
+void reader_on(struct pass *p, const struct session_event *ev);
+/* No more is asked for; what still comes is thrown away, but for a large message that is being sent. */
+void reader_stop(struct pass *p);
+/* The relay has room again. */
+void reader_resume(struct pass *p);
+
+#endif

@@ -1,0 +1,450 @@
+#include "writer.h"
+
+#include <assert.h>
+
+#include "err.h"
+#include "pass.h"
+
+#define WINDOW_MESSAGES 100
+#define WINDOW_BYTES (1u << 20)
+#define UNDER_WAY_MAX (8u << 20) /* bytes in APPENDs without answer */
+
+void writer_init(struct writer *w)
+{
+	*w = (struct writer){ 0 };
+	buf_init(&w->texts, 4u << 20);
+	buf_init(&w->wire, 1u << 20);
+}
+
+void writer_done(struct writer *w)
+{
+	for (unsigned i = 0; i < WRITER_WINDOWS; i++)
+		batch_done(&w->window[i].batch);
+	batch_done(&w->pending);
+	buf_done(&w->texts);
+	buf_done(&w->wire);
+}
+
+static struct session *target_session(struct pass *p)
+{
+	return peer_session(p->peer[TARGET]);
+}
+
+bool writer_failed(struct pass *p, int err)
+{
+	if (err != 0)
+		pass_fail_proto(p, TARGET, err);
+	return err != 0;
+}
+
+/* What the ledger is told. */
+
+static void batch_recorded(void *arg, int err)
+{
+	pass_call_done(arg, err);
+}
+
+static void after_batch(struct pass *p, struct folder *f, int64_t id)
+{
+	(void)f, (void)id;
+	p->writer.recording--;
+	writer_flush(p, false);
+	pass_check_end(p);
+}
+
+/* Gives a batch to the ledger, and empties it. */
+void writer_record(struct pass *p, struct folder *f, struct batch *b)
+{
+	struct writer *w = &p->writer;
+	struct ledger_batch row = { .folder = f->row.id, .source_next = f->safe_next,
+		.floor = f->careful || f->no_uids ? f->row.floor : f->floor };
+	int err = batch_row(b, &w->texts, &row);
+	struct pass_call *call = err == 0 ? pass_call_new(p, f, after_batch) : NULL;
+
+	if (call == NULL) {
+		pass_fail_proto(p, TARGET, err == 0 ? PROTO_ERR_NOMEM : err);
+		return;
+	}
+	batch_reset(b);
+	w->recording++;
+	ledger_add_batches(p->env->ledger, &row, 1, batch_recorded, call);
+}
+
+void writer_flush(struct pass *p, bool now)
+{
+	struct writer *w = &p->writer;
+
+	if (w->pending_folder == NULL || w->pending.messages == 0 || (w->recording != 0 && !now))
+		return;
+	writer_record(p, w->pending_folder, &w->pending);
+}
+
+/* Makes `pending` ready to take messages of this folder: one ledger row is of one folder. */
+static void pending_for(struct pass *p, struct folder *f)
+{
+	struct writer *w = &p->writer;
+
+	if (w->pending_folder != f)
+		writer_flush(p, true);
+	w->pending_folder = f;
+}
+
+void writer_adopt(struct pass *p, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags)
+{
+	struct writer *w = &p->writer;
+	int err;
+
+	pending_for(p, f);
+	err = batch_add(&w->pending, uid, flags, 0);
+	if (err == 0)
+		err = uidset_push(&w->pending.target, target_uid);
+	if (err != 0) {
+		pass_fail_proto(p, TARGET, err);
+		return;
+	}
+	w->pending.adopted++;
+	f->row.adopted++;
+	if (target_uid >= f->floor)
+		f->floor = target_uid + 1;
+	p->progress.adopted++;
+	pass_count(p, f, 1);
+	writer_flush(p, false);
+}
+
+/* Windows. */
+
+static struct window *window_at(struct writer *w, unsigned i)
+{
+	return &w->window[(w->first + i) % WRITER_WINDOWS];
+}
+
+static bool window_begin(struct pass *p, struct folder *f, bool alone)
+{
+	struct writer *w = &p->writer;
+	struct window *win = window_at(w, w->n);
+	uint32_t tag;
+
+	if (writer_failed(p, session_append_begin(target_session(p), f->target_wire, &tag)))
+		return false;
+	batch_reset(&win->batch);
+	*win = (struct window){ .folder = f, .batch = win->batch, .tag = tag, .alone = alone };
+	session_set_user(target_session(p), tag, (uint64_t)(win - w->window));
+	w->n++;
+	w->open = win;
+	f->windows++;
+	return true;
+}
+
+static void window_end(struct pass *p)
+{
+	struct writer *w = &p->writer;
+
+	if (w->open == NULL)
+		return;
+	if (session_append_is_open(target_session(p)) && writer_failed(p, session_append_end(target_session(p))))
+		return;
+	w->open->mark = w->open->folder->mark;
+	w->open = NULL;
+	peer_flush(p->peer[TARGET]);
+}
+
+static bool window_is_full(const struct pass *p, const struct window *win)
+{
+	return win->alone || !peer_has(p->peer[TARGET], CAP_MULTIAPPEND) || win->batch.messages >= WINDOW_MESSAGES ||
+		win->batch.bytes >= WINDOW_BYTES;
+}
+
+/* Adds what was stored to the pending batch. */
+static void record(struct pass *p, struct window *win)
+{
+	struct writer *w = &p->writer;
+	struct folder *f = win->folder;
+
+	p->progress.copied += win->batch.messages;
+	p->progress.bytes_copied += win->batch.bytes;
+	f->row.copied += win->batch.messages;
+	pass_count(p, f, win->batch.messages);
+	/* Without their UIDs they are not told from other messages above the floor: recorded when the floor is above them. */
+	if (f->no_uids) {
+		writer_failed(p, batch_move(&f->unrecorded, &win->batch));
+		return;
+	}
+	pending_for(p, f);
+	writer_failed(p, batch_move(&w->pending, &win->batch));
+}
+
+static uint32_t highest_of(const struct uidset *list)
+{
+	uint32_t highest = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		highest = list->r[i].hi > highest ? list->r[i].hi : highest;
+	return highest;
+}
+
+/* The UIDs of what was stored, if the target told them and they make sense. */
+static void take_uids(struct pass *p, struct window *win, const struct resp_status *st)
+{
+	struct folder *f = win->folder;
+
+	if (st->code == CODE_APPENDUID && st->uidvalidity != 0 &&
+		uidset_parse_list(&win->batch.target, st->uids) == 0 &&
+		uidset_count(&win->batch.target) == win->batch.messages) {
+		uint32_t highest = highest_of(&win->batch.target);
+
+		if (f->row.target_uidvalidity == 0)
+			f->row.target_uidvalidity = st->uidvalidity;
+		if (f->row.target_uidvalidity == st->uidvalidity) {
+			if (highest >= f->floor && highest != UINT32_MAX)
+				f->floor = highest + 1;
+			return;
+		}
+		pass_leave_out_folder(p, f, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
+	}
+	f->no_uids = true;
+	uidset_reset(&win->batch.target);
+}
+
+/* A refused window: each of its messages again, alone; the one that was alone is left out. */
+static void window_refused(struct pass *p, struct window *win, const struct session_event *ev)
+{
+	struct folder *f = win->folder;
+	struct outcome why;
+	uint32_t uid;
+
+	outcome_of_reply(&why, TARGET, CMD_APPEND, &ev->resp.status);
+	if (why.radius == RADIUS_FOLDER && why.heal == HEAL_TIME && !f->created_again) {
+		f->created_again = true;
+		writer_wish(p, &f->create_wanted); /* [TRYCREATE]: once more, then its messages */
+		why.radius = RADIUS_NONE;
+	}
+	if (why.radius == RADIUS_FOLDER) {
+		pass_leave_out_folder(p, f, why.text);
+		return;
+	}
+	if (why.radius != RADIUS_MESSAGE && why.radius != RADIUS_NONE) {
+		pass_fail(p, &why);
+		return;
+	}
+	uid = uidset_at(&win->batch.source, 0);
+	if (why.radius == RADIUS_MESSAGE && win->batch.messages == 1) {
+		pass_leave_out_message(p, f, uid, why.text);
+		return;
+	}
+	for (struct uidset_walk w = { 0 }; (uid = uidset_walk(&win->batch.source, &w)) != 0;)
+		if (writer_failed(p, uidset_add(&f->redo, uid)))
+			return;
+}
+
+static void windows_retire(struct pass *p)
+{
+	struct writer *w = &p->writer;
+
+	while (w->n != 0 && window_at(w, 0)->answered && window_at(w, 0) != w->open) {
+		struct window *win = window_at(w, 0);
+		struct folder *f = win->folder;
+		uint32_t lowest_redo = uidset_next(&f->redo, 1);
+
+		if (!f->no_uids && win->mark > f->safe_next && (lowest_redo == 0 || win->mark <= lowest_redo))
+			f->safe_next = win->mark;
+		f->windows--;
+		batch_reset(&win->batch);
+		w->first = (w->first + 1) % WRITER_WINDOWS;
+		w->n--;
+		writer_flush(p, false);
+		writer_check_folder(p, f);
+	}
+}
+
+static void on_append_done(struct pass *p, const struct session_event *ev)
+{
+	struct writer *w = &p->writer;
+	struct window *win = &w->window[ev->user % WRITER_WINDOWS];
+	bool ok = ev->resp.status.status == STATUS_OK;
+
+	if (win->tag != ev->tag || win->answered)
+		return;
+	if (ok && win == w->open) {
+		struct outcome why;
+
+		outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, TARGET, "the server said OK to an APPEND before its end");
+		pass_fail(p, &why);
+		return;
+	}
+	win->answered = true;
+	w->under_way -= win->batch.bytes;
+	if (win == w->open) {
+		/* The head of the relay belongs to the refused window as soon as it is announced. */
+		if (w->sending) {
+			struct relay_item *h = relay_head(&p->relay);
+
+			w->draining_refused = session_is_mid_body(target_session(p));
+			writer_failed(p, batch_add(&win->batch, h->uid, SPAN_NONE, h->size));
+			h->dropped = !w->draining_refused;
+			w->sending = w->draining_refused;
+		}
+		if (!w->draining_refused)
+			w->open = NULL;
+	}
+	if (ok) {
+		take_uids(p, win, &ev->resp.status);
+		record(p, win);
+	} else {
+		window_refused(p, win, ev);
+	}
+	windows_retire(p);
+}
+
+/* Messages. */
+
+static bool may_begin(const struct pass *p, const struct relay_item *h)
+{
+	const struct folder *f = h->folder;
+
+	return f->step == FOLDER_COPYING && f->on_target && !f->create_wanted && h->known && (h->whole || h->size > RELAY_SMALL) &&
+		p->writer.looking == NULL;
+}
+
+static void drop_head(struct pass *p)
+{
+	struct relay_item *h = relay_head(&p->relay);
+
+	h->dropped = true;
+	relay_take(&p->relay, relay_ready(&p->relay).n);
+	if (h->missing == 0)
+		relay_pop(&p->relay);
+}
+
+/* Announces the head of the relay, in the open APPEND or a new one. False: not now. */
+static bool message_begin(struct pass *p, struct relay_item *h)
+{
+	struct writer *w = &p->writer;
+	bool alone = h->single || h->size > RELAY_SMALL;
+	struct append_message m = { .flags = relay_flags(&p->relay), .date = relay_date(&p->relay), .size = h->size };
+
+	if (w->open != NULL && (alone || w->open->folder != h->folder || window_is_full(p, w->open) || writer_has_requests(p)))
+		window_end(p);
+	if (p->step == PASS_ENDED || (w->open == NULL && !writer_send_requests(p)))
+		return false;
+	if (!may_begin(p, h))
+		return false;
+	if (w->open == NULL) {
+		if (w->n == WRITER_WINDOWS || (w->under_way != 0 && w->under_way + h->size > UNDER_WAY_MAX))
+			return false;
+		if (!window_begin(p, h->folder, alone))
+			return false;
+	}
+	if (writer_failed(p, session_append_message(target_session(p), &m)))
+		return false;
+	h->begun = true;
+	w->sending = true;
+	p->progress.folder = h->folder->row.source_path;
+	return true;
+}
+
+/* Sends bytes of the head. True when the message is out. */
+static bool message_send(struct pass *p, struct relay_item *h)
+{
+	struct writer *w = &p->writer;
+
+	peer_flush(p->peer[TARGET]);
+	while (h->left != 0) {
+		struct span ready = relay_ready(&p->relay);
+		size_t taken = 0;
+
+		if (ready.n == 0 || session_body_due(target_session(p)) == 0 || peer_is_full(p->peer[TARGET]))
+			return false;
+		if (writer_failed(p, peer_body(p->peer[TARGET], ready, &taken)) || taken == 0)
+			return false;
+		relay_take(&p->relay, taken);
+	}
+	if (w->draining_refused) {
+		w->draining_refused = false;
+		w->open = NULL;
+	} else {
+		if (writer_failed(p, batch_add(&w->open->batch, h->uid, relay_flags(&p->relay), h->size)))
+			return false;
+		w->under_way += h->size;
+	}
+	w->sending = false;
+	return true;
+}
+
+/* One step with the head of the relay; false when nothing can be done now. */
+static bool step(struct pass *p)
+{
+	struct writer *w = &p->writer;
+	struct relay_item *h = relay_head(&p->relay);
+	struct folder *f;
+
+	if (h == NULL)
+		return false;
+	f = h->folder;
+	if (w->sending) {
+		if (!message_send(p, h))
+			return false;
+		relay_pop(&p->relay);
+		if (w->open != NULL && window_is_full(p, w->open))
+			window_end(p);
+		windows_retire(p);
+		return true;
+	}
+	if (h->kind == RELAY_MARK) {
+		f->mark = h->uid;
+		relay_pop(&p->relay);
+		return true;
+	}
+	if (h->kind == RELAY_END) {
+		if (w->open != NULL && w->open->folder == f)
+			window_end(p);
+		f->end_seen = true;
+		relay_pop(&p->relay);
+		writer_check_folder(p, f);
+		return true;
+	}
+	if (h->dropped || f->step == FOLDER_LEFT_OUT || p->step == PASS_DRAIN) {
+		bool all = h->missing == 0;
+
+		drop_head(p);
+		return all;
+	}
+	return message_begin(p, h);
+}
+
+void writer_pump(struct pass *p)
+{
+	struct writer *w = &p->writer;
+
+	if ((p->step != PASS_COPY && p->step != PASS_DRAIN) || p->peer[TARGET] == NULL)
+		return;
+	while (p->step != PASS_ENDED && step(p))
+		;
+	if (p->step == PASS_ENDED)
+		return;
+	if (w->open != NULL && !w->sending && (p->step == PASS_DRAIN || writer_has_requests(p)))
+		window_end(p);
+	if (w->open == NULL && p->step == PASS_COPY)
+		writer_send_requests(p);
+	if (p->step == PASS_ENDED)
+		return;
+	peer_flush(p->peer[TARGET]);
+	reader_resume(p);
+	pass_check_end(p);
+}
+
+void writer_on(struct pass *p, const struct session_event *ev)
+{
+	if (ev->kind == EVENT_DONE && ev->command == CMD_APPEND)
+		on_append_done(p, ev);
+	else
+		writer_on_folder(p, ev);
+	writer_pump(p);
+}
+
+bool writer_is_idle(const struct pass *p)
+{
+	const struct writer *w = &p->writer;
+
+	return w->n == 0 && !w->sending && w->requests == 0 && w->looking == NULL &&
+		w->next_create == p->folder_n && w->next_subscribe == p->survey[SOURCE].subscribed_n;
+}

@@ -1,0 +1,67 @@
+/*
+ * writer: the target's side of a pass: CREATE, SUBSCRIBE, and from the relay APPEND after APPEND: several messages in one command where the target has
+ * MULTIAPPEND (a window), one after the other without waiting where it has LITERAL+. What is answered OK goes to the ledger in batches.
+ *
+ * A window that is refused costs only itself: its messages are sent once more, each alone; the one that is refused alone is left out.
+ */
+#ifndef GODWIT_WRITER_H
+#define GODWIT_WRITER_H
+
+#include "batch.h"
+#include "peer.h"
+
+struct pass;
+struct folder;
+
+struct window {
+	struct folder *folder;
+	struct batch batch;
+	uint32_t tag;
+	uint32_t mark;     /* all source UIDs below were sent in this window or before */
+	bool answered;
+	bool alone;        /* holds a large or a single message: nothing may join it */
+};
+
+#define WRITER_WINDOWS 64
+
+struct writer {
+	struct window window[WRITER_WINDOWS]; /* ring; the answers come in order */
+	unsigned first, n;
+	struct window *open;      /* its APPEND is not ended yet */
+	bool sending;             /* the relay's head is announced, its bytes are going out */
+	bool draining_refused;    /* the open window was refused in the middle of a literal: the rest of it is still due */
+	uint64_t under_way;       /* bytes in windows without answer */
+	size_t next_create, next_subscribe;
+	unsigned requests;        /* CREATE, SUBSCRIBE, STATUS without answer */
+	struct folder *looking;   /* whose suspects are being listed */
+	bool look_failed;
+	struct batch pending;     /* answered, not yet given to the ledger */
+	struct folder *pending_folder;
+	unsigned recording;       /* batches with the ledger */
+	unsigned wishes;          /* of folders: lookup_wanted, status_wanted, create_wanted */
+	struct buf texts, wire;
+};
+
+void writer_init(struct writer *w);
+void writer_done(struct writer *w);
+void writer_pump(struct pass *p);
+void writer_on(struct pass *p, const struct session_event *ev);
+/* A message of the source is on the target already. */
+void writer_adopt(struct pass *p, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags);
+/* Nothing is under way that should be waited for. */
+bool writer_is_idle(const struct pass *p);
+/* Gives what is answered to the ledger: when the batch before is written, or now. */
+void writer_flush(struct pass *p, bool now);
+/* The folder's round is over on the reader's side and nothing of it is under way: redo, or close. */
+void writer_check_folder(struct pass *p, struct folder *f);
+
+
+/* writer_folder.c: between two APPENDs. */
+bool writer_has_requests(const struct pass *p);
+bool writer_send_requests(struct pass *p); /* false: the pass failed */
+void writer_record(struct pass *p, struct folder *f, struct batch *b); /* writer.c */
+void writer_wish(struct pass *p, bool *wish);
+void writer_on_folder(struct pass *p, const struct session_event *ev);
+bool writer_failed(struct pass *p, int err); /* fails the pass when err is not 0; returns err != 0 */
+
+#endif
