@@ -28,23 +28,34 @@ void batch_done(struct batch *b)
 	*b = (struct batch){ 0 };
 }
 
-static struct batch_flag *find_flag(struct batch *b, struct span name)
+/* *ret is NULL for a keyword that is one too many. */
+static int find_flag(struct batch *b, struct span name, struct batch_flag **ret)
 {
 	struct batch_flag *bigger;
 	size_t size = b->flag_size == 0 ? 8 : b->flag_size * 2;
+	char *copy;
 
-	for (size_t i = 0; i < b->flag_n; i++)
+	*ret = NULL;
+	for (size_t i = 0; i < b->flag_n && *ret == NULL; i++)
 		if (span_eq_nocase(span_str(b->flag[i].name), name))
-			return &b->flag[i];
+			*ret = &b->flag[i];
+	if (*ret != NULL || (b->flag_n >= FLAGS_MAX && name.p[0] != '\\'))
+		return 0;
 	if (b->flag_n == b->flag_size) {
 		bigger = realloc(b->flag, size * sizeof(*bigger));
 		if (bigger == NULL)
-			return NULL;
+			return PROTO_ERR_NOMEM;
 		b->flag = bigger;
 		b->flag_size = size;
 	}
-	b->flag[b->flag_n] = (struct batch_flag){ .name = strndup(name.p, name.n) };
-	return b->flag[b->flag_n].name == NULL ? NULL : &b->flag[b->flag_n++];
+	copy = malloc(name.n + 1);
+	if (copy == NULL)
+		return PROTO_ERR_NOMEM;
+	memcpy(copy, name.p, name.n);
+	copy[name.n] = '\0';
+	*ret = &b->flag[b->flag_n++];
+	**ret = (struct batch_flag){ .name = copy };
+	return 0;
 }
 
 int batch_add(struct batch *b, uint32_t source_uid, struct span flags, uint64_t bytes)
@@ -53,12 +64,10 @@ int batch_add(struct batch *b, uint32_t source_uid, struct span flags, uint64_t 
 
 	while (err == 0 && flags.n != 0) {
 		size_t end = span_find(flags, ' ');
-		struct span name = span_first(flags, end);
-		struct batch_flag *f = b->flag_n < FLAGS_MAX || name.p[0] == '\\' ? find_flag(b, name) : NULL;
+		struct batch_flag *f;
 
-		if (f == NULL && b->flag_n < FLAGS_MAX)
-			return PROTO_ERR_NOMEM;
-		if (f != NULL)
+		err = find_flag(b, span_first(flags, end), &f);
+		if (err == 0 && f != NULL)
 			err = uidset_add(&f->uids, source_uid);
 		flags = end == SIZE_MAX ? SPAN_NONE : span_from(flags, end + 1);
 	}
@@ -93,9 +102,11 @@ int batch_move(struct batch *to, struct batch *from)
 	if (err == 0)
 		err = push_all(&to->target, &from->target);
 	for (size_t i = 0; i < from->flag_n && err == 0; i++) {
-		struct batch_flag *f = find_flag(to, span_str(from->flag[i].name));
+		struct batch_flag *f;
 
-		err = f == NULL ? PROTO_ERR_NOMEM : uidset_add_set(&f->uids, &from->flag[i].uids);
+		err = find_flag(to, span_str(from->flag[i].name), &f);
+		if (err == 0 && f != NULL)
+			err = uidset_add_set(&f->uids, &from->flag[i].uids);
 	}
 	to->messages += from->messages;
 	to->adopted += from->adopted;

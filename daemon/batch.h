@@ -25,9 +25,9 @@ struct batch {
 /* A batch that is all zero is empty. */
 void batch_reset(struct batch *b);
 void batch_done(struct batch *b);
-/* `flags` is canonical text (flags.h). 0 or PROTO_ERR_NOMEM. The target UID is added with batch_add_target, in the same order. */
+/* `flags` is canonical text (flags.h). 0 or PROTO_ERR_NOMEM. The caller adds the target's UIDs to `target`, in the same order. */
 int batch_add(struct batch *b, uint32_t source_uid, struct span flags, uint64_t bytes);
-/* `from` behind `to`; `from` is empty afterwards. */
+/* `from` behind `to`; `from` is empty afterwards. 0 or PROTO_ERR_NOMEM. */
 int batch_move(struct batch *to, struct batch *from);
 /* The texts of a ledger row; they live in `texts` until it changes. 0 or PROTO_ERR_*. */
 int batch_row(const struct batch *b, struct buf *texts, struct ledger_batch *ret);
