@@ -36,8 +36,10 @@ static void begin(void)
 static void end(void)
 {
 	server_remove_certificates();
-	cr_assert_eq(descriptors(), descriptors_before, "descriptors were left open");
 	leaks_check();
+	/* An assertion would not fail the test here, see leaks.h. */
+	if (descriptors() != descriptors_before)
+		abort();
 }
 
 TestSuite(daemon_conn, .init = begin, .fini = end, .timeout = 60);
