@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A mailbox that is up on one side and waits for a permit of the other lets go when that long has passed and others wait for what it holds:
- * two of them could wait for each other. In units of login_grace. */
-#define REDIAL_PATIENCE 10
-
 static void *must(void *p)
 {
 	if (p == NULL)
@@ -182,8 +178,6 @@ void active_step(struct active *a, enum step step)
 {
 	struct sched *s = a->s;
 	assert(a->step != step);
-	if (a->step == STEP_REDIAL)
-		active_server(a, a->permit[SOURCE] ? TARGET : SOURCE)->waiting--;
 	if (a->step != STEP_N) {
 		TAILQ_REMOVE(&s->steps[a->step], a, link);
 		s->step_n[a->step]--;
@@ -194,8 +188,6 @@ void active_step(struct active *a, enum step step)
 		return;
 	TAILQ_INSERT_TAIL(&s->steps[step], a, link);
 	s->step_n[step]++;
-	if (step == STEP_REDIAL)
-		active_server(a, a->permit[SOURCE] ? TARGET : SOURCE)->waiting++;
 }
 
 void sched_tell(struct sched *s, const struct sched_event *ev)
@@ -218,10 +210,10 @@ static void active_up(struct active *a, enum side side)
 	} else if (mailbox_is_up(a->mailbox, SOURCE) && mailbox_is_up(a->mailbox, TARGET)) {
 		active_step(a, STEP_READY);
 		if (en->attempts > 0 && !en->broke) {
-			if (en->said)
+			if (en->said != 0)
 				say_again(s, en);
 			en->attempts = 0;
-			en->said = false;
+			en->said = 0;
 		}
 	}
 }
@@ -283,51 +275,48 @@ static bool may_start(const struct sched *s)
 	return s->step_n[STEP_FRESH] < room;
 }
 
-/* A permit of that server back from a mailbox whose other side is somebody's trouble. */
-static bool reclaim(struct sched *s, uint32_t server)
+/* Gets up to n permits of that server back from mailboxes whose other side is somebody's trouble. `really` false: only counts them. */
+static uint32_t reclaim(struct sched *s, const struct server *server, uint32_t n, bool really)
 {
+	uint32_t found = 0;
 	struct active *a;
 	/* A check has its result on the side that is up, or is about to. */
 	if (s->mode == SCHED_CHECK)
-		return false;
+		return 0;
 	TAILQ_FOREACH(a, &s->steps[STEP_SLOW], link)
-		for (int i = 0; i < SIDES; i++) {
+		for (int i = 0; i < SIDES && found < n; i++) {
 			enum side side = (enum side)i;
-			if (active_server(a, side) == &s->servers[server] && a->permit[side] && mailbox_is_up(a->mailbox, side)) {
-				mailbox_hang_up(a->mailbox, side);
-				active_give(a, side);
-				return true;
-			}
+			if (active_server(a, side) != server || !mailbox_is_up(a->mailbox, side))
+				continue;
+			found++;
+			if (!really)
+				continue;
+			mailbox_hang_up(a->mailbox, side);
+			active_give(a, side);
 		}
-	return false;
+	return found;
 }
 
+/* Both permits or none: nobody who starts waits for a permit while holding one. Those who had to give one back and wait for it (STEP_REDIAL) come
+ * before those who start, and cannot wait for each other in a circle: of any such circle, the one that held both its permits last
+ * held them beside all that the others still hold, so what it waits for is with somebody outside, who ends. */
 static bool take_permits(struct sched *s, const struct migration *m)
 {
-	uint32_t src = m->server[SOURCE], dst = m->server[TARGET];
-	if (src == dst)
-		return limits_take(&s->servers[src].limits, SIDES);
-	if (!limits_take(&s->servers[src].limits, 1))
-		return false;
-	if (limits_take(&s->servers[dst].limits, 1))
-		return true;
-	limits_give(&s->servers[src].limits);
-	return false;
-}
-
-/* Until it fits, or there is nothing to be reclaimed. */
-static bool find_permits(struct sched *s, const struct migration *m)
-{
-	while (!take_permits(s, m)) {
-		bool any = false;
-		for (int side = 0; side < SIDES; side++) {
-			const struct limits *l = &s->servers[m->server[side]].limits;
-			uint32_t need = m->server[SOURCE] == m->server[TARGET] ? SIDES : 1;
-			if (l->max - l->used < need)
-				any = reclaim(s, m->server[side]) || any;
-		}
-		if (!any)
+	struct server *server[SIDES] = { &s->servers[m->server[SOURCE]], &s->servers[m->server[TARGET]] };
+	uint32_t kinds = server[SOURCE] == server[TARGET] ? 1 : SIDES;
+	uint32_t need = SIDES / kinds, missing[SIDES] = { 0, 0 };
+	for (uint32_t i = 0; i < kinds; i++) {
+		uint32_t free_n = server[i]->limits.max - server[i]->limits.used;
+		missing[i] = need > free_n ? need - free_n : 0;
+		if (missing[i] > 0 && reclaim(s, server[i], missing[i], false) < missing[i])
 			return false;
+	}
+	for (uint32_t i = 0; i < kinds; i++) {
+		if (missing[i] > 0)
+			reclaim(s, server[i], missing[i], true);
+		bool taken = limits_take(&server[i]->limits, need);
+		assert(taken);
+		(void)taken;
 	}
 	return true;
 }
@@ -344,7 +333,7 @@ static bool start_one(struct sched *s, uint32_t migration, uint64_t now)
 			entry_refuse(s, entry_unqueue(s, migration), door[SOURCE] == DOOR_DOWN ? SOURCE : TARGET);
 			continue;
 		}
-		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !find_permits(s, m))
+		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !take_permits(s, m))
 			return false;
 		start(s, entry_unqueue(s, migration));
 		return true;
@@ -380,22 +369,17 @@ static void run_ready(struct sched *s)
 	}
 }
 
-static void redial(struct sched *s, uint64_t now)
+static void redial(struct sched *s)
 {
 	struct active *next;
 	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_REDIAL]); a != NULL; a = next) {
 		next = TAILQ_NEXT(a, link);
 		enum side missing = a->permit[SOURCE] ? TARGET : SOURCE;
-		enum side held = missing == SOURCE ? TARGET : SOURCE;
-		struct server *server = active_server(a, missing);
-		if (limits_take(&server->limits, 1)) {
-			active_step(a, STEP_SLOW);
-			a->permit[missing] = true;
-			dial(a, missing);
-		} else if (now >= a->since + REDIAL_PATIENCE * s->limits.login_grace && active_server(a, held)->waiting > 0) {
-			active_step(a, STEP_LEAVING);
-			mailbox_stop(a->mailbox, true);
-		}
+		if (!limits_take(&active_server(a, missing)->limits, 1))
+			continue;
+		a->permit[missing] = true;
+		active_step(a, STEP_FRESH);
+		dial(a, missing);
 	}
 }
 
@@ -427,9 +411,6 @@ static void arm(struct sched *s, uint64_t now)
 			at = s->entries[s->heap[0]].due;
 		if ((a = TAILQ_FIRST(&s->steps[STEP_FRESH])) != NULL)
 			at = earlier(at, a->since + s->limits.login_grace);
-		TAILQ_FOREACH(a, &s->steps[STEP_REDIAL], link)
-			if (now < a->since + REDIAL_PATIENCE * s->limits.login_grace)
-				at = earlier(at, a->since + REDIAL_PATIENCE * s->limits.login_grace);
 	}
 	s->clock.arm(s->clock.arg, at == SCHED_NEVER ? SCHED_NEVER : at > now ? at - now : 0);
 }
@@ -482,7 +463,7 @@ void sched_tick(struct sched *s)
 		entry_queue(s, e);
 	}
 	age(s, now);
-	redial(s, now);
+	redial(s);
 	run_ready(s);
 	start_all(s, now);
 	/* An owner that was told of a refused mailbox may have stopped everything. */

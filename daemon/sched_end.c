@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 uint32_t sched_attempts(const struct sched *s)
 {
@@ -25,7 +24,6 @@ static void entry_count(struct sched *s, uint32_t e, const struct outcome *o, bo
 	struct entry *en = &s->entries[e];
 	char reason[sizeof(o->text) + 16];
 	snprintf(reason, sizeof(reason), "%s: %s", side_name(o->side), o->text);
-	bool changed = en->reason == NULL || strcmp(en->reason, reason) != 0;
 	if (en->attempts < UINT32_MAX)
 		en->attempts++;
 	en->broke = o->at == AT_WORK;
@@ -37,10 +35,8 @@ static void entry_count(struct sched *s, uint32_t e, const struct outcome *o, bo
 	}
 	entry_set(s, e, MAILBOX_PARKED, reason);
 	entry_park(s, e, s->limits.login_retry_interval);
-	if (!quiet) {
-		say_retry(s, en, o, changed);
-		en->said = true;
-	}
+	if (!quiet)
+		say_retry(s, en, o);
 }
 
 void entry_refuse(struct sched *s, uint32_t e, enum side side)
@@ -137,7 +133,8 @@ static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p
 {
 	struct entry *en = &s->entries[e];
 	en->attempts = 0;
-	en->said = en->broke = false;
+	en->said = 0;
+	en->broke = false;
 	en->last_synced = s->clock.wall(s->clock.arg);
 	if (s->mode == SCHED_CHECK) {
 		entry_set(s, e, MAILBOX_SYNCED, "");
@@ -214,8 +211,6 @@ void active_end(struct active *a, const struct outcome *o)
 		entry_set(s, e, MAILBOX_QUEUED, "");
 	else if (s->stopping || s->broken)
 		entry_set(s, e, MAILBOX_QUEUED, en->reason != NULL && en->attempts > 0 ? en->reason : "stopped");
-	else if (step == STEP_LEAVING)
-		requeue(s, e, sched_reason(s, e));
 	else
 		failed(s, e, o, p);
 	sched_tell(s, &(struct sched_event){ .kind = SCHED_ENDED, .mailbox = e, .object = a->mailbox, .outcome = o,

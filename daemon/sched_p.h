@@ -21,7 +21,6 @@ enum step {
 	STEP_REDIAL,  /* one side is up, the other was hung up and waits for a permit */
 	STEP_READY,   /* both are up, waits for a slot */
 	STEP_RUNNING, /* has a slot */
-	STEP_LEAVING, /* waited in vain for a permit: being stopped, to be queued again */
 	STEP_N
 };
 
@@ -51,10 +50,10 @@ struct entry {
 	uint32_t next;        /* in the queue of its migration */
 	uint32_t heap_at;     /* NO_ENTRY: not in the heap */
 	uint32_t attempts;
+	uint32_t said;        /* hash of the trouble that was told last; 0: none: its end is told, too, and the same is not told again */
 	uint16_t migration;
 	uint8_t state;        /* enum mailbox_state */
 	bool dirty : 1;       /* in the list of rows to save */
-	bool said : 1;        /* its login trouble was told: so will be its end */
 	bool broke : 1;       /* the last attempt ended at work, not at the login */
 };
 
@@ -68,7 +67,6 @@ struct migration {
 struct server {
 	const struct endpoint *endpoint;
 	struct limits limits;
-	uint32_t waiting;     /* actives in STEP_REDIAL that wait for it */
 };
 
 struct sched {
@@ -132,8 +130,8 @@ uint32_t sched_attempts(const struct sched *s);
 struct log_context entry_context(const struct sched *s, const struct entry *en);
 void say_dial(const struct active *a, enum side side);
 void say_slot(const struct active *a, bool taken);
-/* A login that failed and will be tried again. `changed`: other words than last time. */
-void say_retry(const struct sched *s, const struct entry *en, const struct outcome *o, bool changed);
+/* An attempt that failed and will be made again: said when the words are new, and every tenth time. */
+void say_retry(const struct sched *s, struct entry *en, const struct outcome *o);
 /* The attempts are used up. */
 void say_failed(const struct sched *s, const struct entry *en, const struct outcome *o);
 void say_again(const struct sched *s, const struct entry *en);

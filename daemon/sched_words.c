@@ -40,10 +40,21 @@ void say_slot(const struct active *a, bool taken)
 		(unsigned)a->s->step_n[STEP_RUNNING], (unsigned)a->s->limits.max_mailboxes);
 }
 
-void say_retry(const struct sched *s, const struct entry *en, const struct outcome *o, bool changed)
+/* Never 0. */
+static uint32_t hash(const struct outcome *o)
 {
-	if (!changed && en->said && en->attempts % 10 != 0)
+	uint32_t h = 0x811c9dc5 ^ (uint32_t)o->side;
+	for (const char *p = o->text; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * 0x01000193;
+	return h | 1;
+}
+
+void say_retry(const struct sched *s, struct entry *en, const struct outcome *o)
+{
+	uint32_t h = hash(o);
+	if (en->said == h && en->attempts % 10 != 0)
 		return;
+	en->said = h;
 	struct log_context ctx = entry_context(s, en);
 	uint32_t left = sched_attempts(s) - en->attempts;
 	char every[32];
