@@ -1,0 +1,100 @@
+"""Where it happens: two Dovecots, the proxies between, the mail of the source, and fresh users on the target."""
+import concurrent.futures
+import os
+import shutil
+
+from lab import fill
+from lab.dovecot import Dovecot
+from lab.imap import Client, Namespace, quote
+from lab.proxy import Proxy
+
+PASSWORD = "secret"
+
+
+class Place:
+    def __init__(self, folder, plain=False):
+        self.folder, self.plain = folder, plain
+        tls = "none" if plain else "starttls+imaps"
+        self.source = Dovecot(folder, "source", tls=tls, users={})
+        self.target = Dovecot(folder, "target", tls=tls, users={})
+        self.ca_file = self.source.ca_file
+        self._proxies, self._count, self._filled = {}, 0, {}
+
+    def __enter__(self):
+        self.source.start()
+        self.target.start()
+        return self
+
+    def __exit__(self, *_):
+        for proxies in self._proxies.values():
+            for proxy in proxies:
+                proxy.stop()
+        self.source.kill()
+        self.target.kill()
+
+    def proxies(self, rtt):
+        """The two proxies of a round-trip time; none at 0, where the tools talk to the servers directly."""
+        if rtt and rtt not in self._proxies:
+            self._proxies[rtt] = [
+                Proxy([(server.host, self.port(server))], rtt_ms=rtt,
+                      stats=os.path.join(self.folder, "%s-%g.json" % (server.name, rtt))).start()
+                for server in (self.source, self.target)]
+        return self._proxies.get(rtt, [])
+
+    def port(self, server):
+        return server.imap_port if self.plain else server.imaps_port
+
+    def ports(self, rtt):
+        """(source, target)"""
+        proxies = self.proxies(rtt)
+        if proxies:
+            return tuple(proxy.ports[0] for proxy in proxies)
+        return self.port(self.source), self.port(self.target)
+
+    def users(self, shape):
+        return ["%s%d" % (shape.name, i) for i in range(shape.mailboxes)]
+
+    def fill(self, shape):
+        """Writes the mail of a shape once; returns (messages, bytes)."""
+        if shape in self._filled:
+            return self._filled[shape]
+
+        def one(item):
+            number, user = item
+            return fill.fill(self.source, user, PASSWORD, shape.make(number, shape.messages))
+
+        for user in self.users(shape):
+            self.source.add_user(user, PASSWORD)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            done = list(pool.map(one, enumerate(self.users(shape))))
+        self._filled[shape] = sum(d[0] for d in done), sum(d[1] for d in done)
+        return self._filled[shape]
+
+    def fresh_users(self, shape):
+        """New users on the target, one for each on the source, in their order."""
+        self._count += 1
+        users = ["t%d-%s" % (self._count, user) for user in self.users(shape)]
+        for user in users:
+            self.target.add_user(user, PASSWORD)
+        return users
+
+    def forget(self, users):
+        for user in users:
+            self.target.remove_user(user)
+            shutil.rmtree(self.target.mail_path(user), ignore_errors=True)
+
+
+def counts(server, user):
+    """Folder path -> (messages, bytes); what holds no mail is left out: not every tool makes empty folders."""
+    found = {}
+    with Client.to(server, user, PASSWORD) as client:
+        namespace = Namespace(client)
+        for answer in client.command(b'LIST "" "*"'):
+            if answer[1] != b"LIST" or {b"\\NOSELECT", b"\\NONEXISTENT"} & {a.upper() for a in answer[2]}:
+                continue
+            path = namespace.path(answer[4])
+            for status in client.command(b"STATUS " + quote(namespace.wire(path)) + b" (MESSAGES SIZE)"):
+                if status[1] == b"STATUS" and int(status[3][1]):
+                    found[path] = int(status[3][1]), int(status[3][3])
+        client.logout()
+    return found
