@@ -35,6 +35,7 @@ struct copy {
 	char *folder;      /* in it, of this pair */
 	struct progress progress;
 	struct timer *timer;
+	bool began; /* past the login */
 	int rc;
 };
 
@@ -211,6 +212,8 @@ static void on_sched(void *owner, const struct sched_event *ev)
 	if (ev->kind != SCHED_ENDED || ev->outcome == NULL)
 		return;
 	copy->rc = ev->outcome->radius == RADIUS_NONE ? 0 : exit_of(ev->outcome);
+	if (ev->outcome->radius == RADIUS_NONE || ev->outcome->at == AT_WORK)
+		copy->began = true;
 	progress_hide(&copy->progress);
 }
 
@@ -270,7 +273,8 @@ static int copy_run(struct copy *copy)
 	progress_hide(&copy->progress);
 	if (rc != 0)
 		return rc;
-	print_end(copy);
+	if (copy->began)
+		print_end(copy);
 	if (sched_state(r->sched, 0) == MAILBOX_SYNCED && run_left_out(r) > 0)
 		return EXIT_LEFT_OUT;
 	return run_was_stopped(r) && sched_state(r->sched, 0) != MAILBOX_SYNCED ? EXIT_LATER : copy->rc;

@@ -12,7 +12,7 @@
 #define COLUMNS_DEFAULT 80
 #define COLUMNS_MAX 200
 #define BAR_COLUMNS 20
-#define FOLDER_COLUMNS_MIN 8
+#define FOLDER_COLUMNS_MIN 12
 #define LINE_EVERY 10000u /* ms between lines where there is no terminal */
 #define RATE_EVERY 1000u
 

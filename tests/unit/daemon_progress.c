@@ -86,8 +86,8 @@ Test(daemon_progress, it_fits_any_terminal)
 		size_t used = progress_print_line(line, sizeof(line), &p, 3200000, 19000, columns);
 		cr_expect(used <= columns && strlen(line) == used, "%zu columns: \"%s\"", columns, line);
 	}
-	progress_print_line(line, sizeof(line), &p, 3200000, 19000, 22);
-	cr_expect_str_eq(line, ".. folder  1,234/5,678", "\"%s\"", line);
+	progress_print_line(line, sizeof(line), &p, 3200000, 19000, 25);
+	cr_expect_str_eq(line, "..f a folder  1,234/5,678", "\"%s\"", line);
 }
 
 Test(daemon_progress, wide_and_broken_names)
