@@ -66,7 +66,9 @@ typedef void conn_funnel(void *owner, const struct conn_event *ev);
 /* One per loop: the curl multi and its timer. NULL when memory is out. */
 struct dialer;
 struct dialer *dialer_new(struct loop *l);
+/* All its connections must be closed. */
 void dialer_free(struct dialer **d);
+struct loop *dialer_loop(struct dialer *d);
 
 /* Never fails at once: what goes wrong comes as CONN_DOWN. NULL only when memory is out. */
 struct conn;

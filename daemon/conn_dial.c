@@ -187,6 +187,11 @@ void dialer_free(struct dialer **d)
 	*d = NULL;
 }
 
+struct loop *dialer_loop(struct dialer *d)
+{
+	return d->loop;
+}
+
 void dialing_free(struct dialing **g)
 {
 	if (*g == NULL)

@@ -18,6 +18,7 @@ parser.add_argument("--greeting", default="* OK ready")
 parser.add_argument("--caps", default="IMAP4rev1")
 parser.add_argument("--login", default="OK logged in", help="lines split at '|'; '@' stands for the tag, '%%' for what was sent")
 parser.add_argument("--after", default="hold")
+parser.add_argument("--proof", default="", help="of a dialogue: what CAPABILITY is answered by; as --login")
 parser.add_argument("--amount", type=int, default=0)
 parser.add_argument("--tls", choices=("first", "start", "refuse"))
 parser.add_argument("--certificate", default="good", help="good, wrong_host, expired")
@@ -144,7 +145,71 @@ def reset(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-AFTER = {"hold": hold, "echo": echo, "slow-echo": slow_echo, "source": source, "bye": bye, "close": lambda sock: None, "gone": lambda sock: None, "reset": reset}
+def literal(sock, size):
+    """Reads the bytes of a literal; tells whether they are the pattern's."""
+    got, right = 0, True
+    while got < size:
+        data = sock.recv(min(65536, size - got))
+        if not data:
+            raise Ended
+        right = right and data == pattern(got, len(data))
+        got += len(data)
+    return right
+
+
+def answer(sock, tag, verb, rest):
+    """One command of a dialogue. Folder names say what is to happen."""
+    if verb == "CAPABILITY":
+        if args.proof:
+            for a in args.proof.split("|"):
+                say(sock, a.replace("@", tag))
+            return
+        say(sock, "* CAPABILITY " + args.caps)
+    elif verb == "NOOP":
+        say(sock, "* 7 EXISTS")
+    elif verb == "APPEND":
+        size = int(rest.rsplit("{", 1)[1].rstrip("}+"))
+        if not rest.endswith("+}"):
+            say(sock, "+ go on")
+        if "slow" in rest:
+            time.sleep(0.2)
+        right = literal(sock, size)
+        line(sock)
+        say(sock, tag + (" OK [APPENDUID 1 5] done" if right else " NO wrong bytes"))
+        return
+    elif verb == "UID":
+        say(sock, "* 1 FETCH (UID 1 BODY[] {%d}" % args.amount)
+        for at in range(0, args.amount, 1 << 20):
+            sock.sendall(pattern(at, min(1 << 20, args.amount - at)))
+        say(sock, ")")
+    elif "silence" in rest:
+        return
+    elif "trickle" in rest:
+        for _ in range(8):
+            time.sleep(0.1)
+            sock.sendall(b"* OK w")
+            sock.sendall(b"ait\r\n")
+    elif "goodbye" in rest:
+        say(sock, "* BYE [UNAVAILABLE] closing down")
+        time.sleep(0.1)
+        say(sock, tag + " OK you still got that")
+        raise Ended
+    elif "farewell" in rest:
+        say(sock, tag + " OK done")
+        say(sock, "* BYE idle too long")
+        time.sleep(3600)
+    elif "nonsense" in rest:
+        say(sock, "zz99 OK never asked")
+    say(sock, tag + " OK done")
+
+
+def dialogue(sock):
+    while True:
+        words = line(sock).split(" ", 2) + [""]
+        answer(sock, words[0], words[1].upper(), words[2])
+
+
+AFTER = {"dialogue": dialogue, "hold": hold, "echo": echo, "slow-echo": slow_echo, "source": source, "bye": bye, "close": lambda sock: None, "gone": lambda sock: None, "reset": reset}
 
 
 def serve(sock):

@@ -1,0 +1,481 @@
+#include "peer.h"
+#include "err.h"
+#include "log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum peer_state {
+	PEER_DIALING, /* the conn is on its way */
+	PEER_PROVING, /* CAPABILITY is under way, and nothing is known before its answer */
+	PEER_READY,   /* PEER_UP was told */
+	PEER_OVER     /* PEER_DOWN was told, or peer_close() called */
+};
+
+struct peer {
+	struct conn *conn;
+	struct session *session;
+	struct timer *timer;
+	struct loop *loop;
+	const struct endpoint *ep;
+	struct peer_limits limits;
+	peer_funnel *funnel;
+	void *owner;
+	enum side side;
+	enum peer_state state;
+	uint32_t own;       /* tag of the peer's own command in flight; 0: none */
+	bool proved;        /* CAPABILITY was answered by capabilities */
+	bool paused;
+	bool drained;       /* to be told after the pause */
+	bool busy;          /* in the funnel, or in conn's: the memory must stay */
+	bool closed;        /* free it behind that */
+	uint32_t logged;    /* the last tag that was written to the log */
+	uint64_t last;      /* loop_now() of the last byte in either direction, as far as it was noticed */
+	uint64_t out_seen;  /* conn_bytes_out() when it was noticed */
+	uint64_t bytes_in, bytes_out; /* of the conn, once it is gone */
+	struct conn_failure parting;  /* the server's BYE; text "" while there is none */
+};
+
+static void peer_drop(struct peer *p)
+{
+	p->state = PEER_OVER;
+	if (p->conn != NULL) {
+		p->bytes_in = conn_bytes_in(p->conn);
+		p->bytes_out = conn_bytes_out(p->conn);
+	}
+	conn_close(&p->conn);
+	timer_free(&p->timer);
+}
+
+static void peer_free(struct peer *p)
+{
+	session_free(&p->session);
+	free(p);
+}
+
+void peer_close(struct peer **p)
+{
+	if (p == NULL || *p == NULL)
+		return;
+	struct peer *x = *p;
+	*p = NULL;
+	peer_drop(x);
+	if (x->busy)
+		x->closed = true;
+	else
+		peer_free(x);
+}
+
+/* --- telling; the callers below stand between peer_enter() and peer_leave(), so that the memory stays --- */
+
+static bool peer_enter(struct peer *p)
+{
+	bool outer = !p->busy;
+	p->busy = true;
+	return outer;
+}
+
+static void peer_leave(struct peer *p, bool outer)
+{
+	if (!outer)
+		return;
+	p->busy = false;
+	if (p->closed)
+		peer_free(p);
+}
+
+static void tell(struct peer *p, const struct peer_event *ev)
+{
+	p->funnel(p->owner, ev);
+}
+
+static void tell_down(struct peer *p, const struct conn_failure *failure)
+{
+	struct conn_failure f = *failure;
+	/* The server's words say more than the end of the connection that follows them. */
+	if (p->parting.text[0] != '\0' && f.fault != CONN_FAULT_MEMORY)
+		f = p->parting;
+	peer_drop(p);
+	tell(p, &(struct peer_event){ .kind = PEER_DOWN, .failure = &f });
+}
+
+static void fail(struct peer *p, enum conn_fault fault, const char *what)
+{
+	struct conn_failure f = { .fault = fault, .code = CODE_NONE };
+	snprintf(f.text, sizeof(f.text), "%s:%u: %s", p->ep->host, (unsigned)p->ep->port, what);
+	tell_down(p, &f);
+}
+
+static void fail_session(struct peer *p, int err)
+{
+	if (err == PROTO_ERR_NOMEM) {
+		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		return;
+	}
+	const char *what = session_error(p->session);
+	fail(p, CONN_FAULT_GARBAGE, what[0] != '\0' ? what : proto_strerror(err));
+}
+
+/* --- the log of the dialogue --- */
+
+static bool wire_is_logged(void)
+{
+	return log_get_level() >= LOG_LEVEL_DEBUG;
+}
+
+static void log_wire(const struct peer *p, const char *arrow, struct span what)
+{
+	struct log_context ctx = { .server = p->ep->server, .side = (int)p->side + 1 };
+	log_event(LOG_WIRE, &ctx, "%s %s %.*s", p->ep->server, arrow, SPAN_ARG(what));
+}
+
+static void log_commands(struct peer *p)
+{
+	struct buf text;
+	buf_init(&text, 4096);
+	while (session_describe(p->session, p->logged + 1, &text) == 0) {
+		log_wire(p, ">", buf_span(&text));
+		p->logged++;
+		buf_reset(&text);
+	}
+	buf_done(&text);
+}
+
+static void log_done(struct peer *p, const struct session_event *ev)
+{
+	/* Debug may be switched on later: what is done then is not looked for any more. */
+	if (p->logged < ev->tag)
+		p->logged = ev->tag;
+	if (!wire_is_logged())
+		return;
+	char text[600];
+	const struct resp_status *s = &ev->resp.status;
+	int n = snprintf(text, sizeof(text), "%u %s: %s %.*s %.*s", (unsigned)ev->tag, command_name(ev->command), status_name(s->status),
+		SPAN_ARG(span_first(s->code_name, 64)), SPAN_ARG(span_first(s->text, 256)));
+	log_wire(p, "<", span_of(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0));
+}
+
+/* --- what goes out --- */
+
+static int put(struct peer *p, struct span bytes)
+{
+	int err = conn_write(p->conn, bytes);
+	p->last = loop_now(p->loop);
+	p->out_seen = conn_bytes_out(p->conn);
+	return err;
+}
+
+static void flush(struct peer *p)
+{
+	if (p->conn == NULL || p->session == NULL)
+		return;
+	if (wire_is_logged())
+		log_commands(p);
+	for (;;) {
+		struct span out = session_output(p->session);
+		if (out.n == 0)
+			return;
+		/* What goes wrong in sending comes as CONN_DOWN. */
+		put(p, out);
+		session_sent(p->session, out.n);
+	}
+}
+
+/* One command of the peer's own; false when it could not be given. */
+static bool say(struct peer *p, enum command c)
+{
+	uint32_t tag;
+	if (session_simple(p->session, c, &tag) != 0)
+		return false;
+	p->own = tag;
+	flush(p);
+	return true;
+}
+
+/* --- what comes in --- */
+
+static void keep_parting(struct peer *p, const struct resp_status *s)
+{
+	struct conn_failure *f = &p->parting;
+	*f = (struct conn_failure){ .fault = CONN_FAULT_LOST, .code = s->code, .bye = true };
+	if (s->code == CODE_NONE)
+		snprintf(f->text, sizeof(f->text), "BYE %.*s", SPAN_ARG(span_first(s->text, 400)));
+	else
+		snprintf(f->text, sizeof(f->text), "BYE [%.*s] %.*s", SPAN_ARG(span_first(s->code_name, 64)),
+			SPAN_ARG(span_first(s->text, 400)));
+}
+
+/* The end of the peer's own command. */
+static void own_done(struct peer *p, const struct session_event *ev)
+{
+	p->own = 0;
+	if (ev->command != CMD_CAPABILITY)
+		return;
+	if (!p->proved || ev->resp.status.status != STATUS_OK) {
+		fail(p, CONN_FAULT_GARBAGE, "the server does not answer CAPABILITY");
+	} else if (p->state == PEER_PROVING) {
+		p->state = PEER_READY;
+		tell(p, &(struct peer_event){ .kind = PEER_UP });
+	}
+}
+
+/* True when the event is the peer's own business alone. */
+static bool is_own(struct peer *p, struct session_event *ev)
+{
+	bool answer = p->own != 0 && ev->tag == p->own;
+	if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_STATUS && ev->resp.status.status == STATUS_BYE)
+		keep_parting(p, &ev->resp.status);
+	if (ev->kind == EVENT_RESPONSE && answer && ev->resp.kind == RESP_CAPABILITY)
+		p->proved = true;
+	if (answer && (ev->kind == EVENT_DONE || (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_CAPABILITY)))
+		return true;
+	if (answer) {
+		/* What a server says on its own account while it works on our NOOP belongs to nobody's command. */
+		ev->tag = 0;
+		ev->user = 0;
+	}
+	return p->state != PEER_READY;
+}
+
+static void take_data(struct peer *p, struct span *data)
+{
+	if (data->n > 0)
+		p->last = loop_now(p->loop);
+	if (p->drained && !p->paused) {
+		p->drained = false;
+		tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
+	}
+	while (p->state != PEER_OVER && !p->paused) {
+		struct session_event ev = { 0 };
+		int err = session_next(p->session, data, &ev);
+		if (err != 0) {
+			fail_session(p, err);
+			return;
+		}
+		if (ev.kind == EVENT_NONE)
+			break;
+		if (ev.kind == EVENT_DONE)
+			log_done(p, &ev);
+		bool own_end = ev.kind == EVENT_DONE && p->own != 0 && ev.tag == p->own;
+		bool own = is_own(p, &ev);
+		if (own_end)
+			own_done(p, &ev);
+		else if (!own)
+			tell(p, &(struct peer_event){ .kind = PEER_SESSION, .session = &ev });
+	}
+	if (p->state == PEER_OVER)
+		return;
+	flush(p);
+	/* Else the answers to what is in flight may still come (RFC 9051 section 7.1.5). */
+	if (!p->paused && session_has_bye(p->session) && session_inflight(p->session) == 0)
+		tell_down(p, &p->parting);
+}
+
+static void on_timer(void *arg);
+
+static void on_up(struct peer *p, const struct resp_caps *caps)
+{
+	p->session = session_new(NULL);
+	p->timer = timer_new(p->loop, on_timer, p);
+	if (p->session == NULL || p->timer == NULL) {
+		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		return;
+	}
+	p->last = loop_now(p->loop);
+	timer_set(p->timer, p->limits.command_timeout < p->limits.keepalive ? p->limits.command_timeout : p->limits.keepalive);
+	bool known = caps->bits != 0;
+	if (known)
+		session_hint_caps(p->session, caps);
+	p->state = PEER_PROVING;
+	if (!say(p, CMD_CAPABILITY)) {
+		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		return;
+	}
+	if (!known)
+		return;
+	/* The proof is still to come, but the owner's commands may go behind the question. */
+	p->state = PEER_READY;
+	tell(p, &(struct peer_event){ .kind = PEER_UP });
+	if (p->state != PEER_OVER)
+		flush(p);
+}
+
+static void on_conn(void *owner, const struct conn_event *ev)
+{
+	struct peer *p = owner;
+	bool outer = peer_enter(p);
+	switch (ev->kind) {
+	case CONN_UP:
+		on_up(p, ev->caps);
+		break;
+	case CONN_DATA:
+		take_data(p, ev->data);
+		break;
+	case CONN_DRAINED:
+		p->last = loop_now(p->loop);
+		if (p->paused)
+			p->drained = true;
+		else if (p->state == PEER_READY)
+			tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
+		if (p->state != PEER_OVER)
+			flush(p);
+		break;
+	case CONN_DOWN:
+		tell_down(p, ev->failure);
+		break;
+	}
+	peer_leave(p, outer);
+}
+
+/* --- the deadline --- */
+
+/* The server owes nothing while it is us who have to go on. */
+static bool is_waiting(const struct peer *p)
+{
+	if (session_inflight(p->session) == 0)
+		return false;
+	return session_body_due(p->session) == 0 || conn_pending(p->conn) > 0;
+}
+
+/* The timer is not touched by what comes and goes. So it looks again no later than any deadline could be that begins now: a command
+ * may be given, or answered, at any moment. */
+static void timer_again(struct peer *p, uint64_t now)
+{
+	uint64_t command = p->limits.command_timeout, idle = p->limits.keepalive;
+	uint64_t end = p->last + (is_waiting(p) ? command : idle);
+	uint64_t latest = now + (command < idle ? command : idle);
+	if (end > latest)
+		end = latest;
+	timer_set(p->timer, end > now ? end - now : 1);
+}
+
+static void on_timer(void *arg)
+{
+	struct peer *p = arg;
+	bool outer = peer_enter(p);
+	uint64_t now = loop_now(p->loop), out = conn_bytes_out(p->conn);
+	if (p->paused || out != p->out_seen) {
+		p->out_seen = out;
+		p->last = now;
+	}
+	if (is_waiting(p)) {
+		if (now >= p->last + p->limits.command_timeout) {
+			char text[96];
+			snprintf(text, sizeof(text), "no answer within %g s", (double)p->limits.command_timeout / 1000);
+			fail(p, CONN_FAULT_TIMEOUT, text);
+		}
+	} else if (session_inflight(p->session) == 0 && now >= p->last + p->limits.keepalive) {
+		say(p, CMD_NOOP);
+		p->last = now;
+	}
+	if (p->state != PEER_OVER)
+		timer_again(p, now);
+	peer_leave(p, outer);
+}
+
+/* --- the owner's side --- */
+
+struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *ep, const struct credentials *login,
+	const struct peer_limits *limits, peer_funnel *funnel, void *owner)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return NULL;
+	p->loop = dialer_loop(d);
+	p->ep = ep;
+	p->limits = *limits;
+	p->funnel = funnel;
+	p->owner = owner;
+	p->side = side;
+	p->conn = conn_dial(d, ep, login, on_conn, p);
+	if (p->conn == NULL) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void peer_lend(struct peer *p, peer_funnel *funnel, void *owner)
+{
+	p->funnel = funnel;
+	p->owner = owner;
+}
+
+struct session *peer_session(struct peer *p)
+{
+	return p->session;
+}
+
+enum side peer_side(const struct peer *p)
+{
+	return p->side;
+}
+
+bool peer_is_up(const struct peer *p)
+{
+	return p->state == PEER_READY;
+}
+
+bool peer_has(const struct peer *p, enum cap cap)
+{
+	return p->session != NULL && caps_has(session_caps(p->session), cap);
+}
+
+void peer_flush(struct peer *p)
+{
+	flush(p);
+}
+
+int peer_body(struct peer *p, struct span bytes, size_t *ret)
+{
+	*ret = 0;
+	if (p->conn == NULL || p->session == NULL)
+		return PROTO_ERR_STATE;
+	/* The announcement first. */
+	flush(p);
+	uint64_t due = session_body_due(p->session);
+	if (bytes.n > due)
+		bytes.n = (size_t)due;
+	if (bytes.n == 0)
+		return 0;
+	int err = put(p, bytes);
+	if (err != 0)
+		return err;
+	session_body_sent(p->session, bytes.n);
+	*ret = bytes.n;
+	flush(p);
+	return 0;
+}
+
+bool peer_is_full(const struct peer *p)
+{
+	return p->conn != NULL && conn_is_full(p->conn);
+}
+
+void peer_pause(struct peer *p)
+{
+	p->paused = true;
+	if (p->conn != NULL)
+		conn_pause(p->conn);
+}
+
+void peer_resume(struct peer *p)
+{
+	if (!p->paused)
+		return;
+	p->paused = false;
+	p->last = loop_now(p->loop);
+	if (p->conn != NULL)
+		conn_resume(p->conn);
+}
+
+uint64_t peer_bytes_in(const struct peer *p)
+{
+	return p->conn != NULL ? conn_bytes_in(p->conn) : p->bytes_in;
+}
+
+uint64_t peer_bytes_out(const struct peer *p)
+{
+	return p->conn != NULL ? conn_bytes_out(p->conn) : p->bytes_out;
+}
