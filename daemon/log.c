@@ -191,7 +191,7 @@ static void line_context(struct line *l, const struct log_context *ctx)
 	}
 }
 
-static void line_text(struct line *l, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void line_text(struct line *l, const char *format, va_list ap)
 {
 	char text[LINE_MAX_BYTES];
 	int n = vsnprintf(text, sizeof(text), format, ap);
