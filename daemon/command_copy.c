@@ -232,19 +232,6 @@ static void before_line(void *arg)
 	progress_hide(&copy->progress);
 }
 
-static void print_end(const struct copy *copy)
-{
-	const struct run *r = &copy->run;
-	const struct sched_counts *c = sched_counts(r->sched, 0);
-	char a[PROGRESS_TEXT], b[PROGRESS_TEXT], d[PROGRESS_TEXT], e[PROGRESS_TEXT];
-	uint64_t left_out = r->left_out[0] > c->left_out ? r->left_out[0] : c->left_out;
-	printf("%s messages copied (%s), %s adopted, %s left out", progress_print_count(a, c->copied),
-		progress_print_bytes(b, c->bytes), progress_print_count(d, c->adopted), progress_print_count(e, left_out));
-	if (c->folders_left_out > 0)
-		printf(", %s folders left out", progress_print_count(a, c->folders_left_out));
-	printf("; %s\n", progress_print_time(b, r->took));
-}
-
 static int copy_run(struct copy *copy)
 {
 	struct run *r = &copy->run;
@@ -274,8 +261,8 @@ static int copy_run(struct copy *copy)
 	if (rc != 0)
 		return rc;
 	if (copy->began)
-		print_end(copy);
-	if (sched_state(r->sched, 0) == MAILBOX_SYNCED && run_left_out(r) > 0)
+		run_print_work(r, 0);
+	if (sched_state(r->sched, 0) == MAILBOX_SYNCED && run_left_out(r, 0) > 0)
 		return EXIT_LEFT_OUT;
 	return run_was_stopped(r) && sched_state(r->sched, 0) != MAILBOX_SYNCED ? EXIT_LATER : copy->rc;
 }

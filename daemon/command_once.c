@@ -1,7 +1,6 @@
 #include "command.h"
 
 #include "log.h"
-#include "progress.h"
 #include "run.h"
 
 #include <stdio.h>
@@ -36,8 +35,6 @@ static int take(void *arg, int val, const char *value)
 static void print_summary(const struct run *r, uint32_t migration)
 {
 	const struct sched_counts *c = sched_counts(r->sched, migration);
-	uint64_t left_out = r->left_out[migration] > c->left_out ? r->left_out[migration] : c->left_out;
-	char a[PROGRESS_TEXT], b[PROGRESS_TEXT], d[PROGRESS_TEXT], e[PROGRESS_TEXT];
 	const char *sep = " ";
 	printf("%s: %u mailbox%s:", sched_migration_name(r->sched, migration), (unsigned)c->mailboxes,
 		c->mailboxes == 1 ? "" : "es");
@@ -49,11 +46,8 @@ static void print_summary(const struct run *r, uint32_t migration)
 		printf("%s%u %s", sep, (unsigned)c->state[order[i]], mailbox_state_name(order[i]));
 		sep = ", ";
 	}
-	printf("; %s messages copied (%s), %s adopted, %s left out", progress_print_count(a, c->copied),
-		progress_print_bytes(b, c->bytes), progress_print_count(d, c->adopted), progress_print_count(e, left_out));
-	if (c->folders_left_out > 0)
-		printf(", %s folders left out", progress_print_count(a, c->folders_left_out));
-	printf("; %s\n", progress_print_time(b, r->took));
+	fputs("; ", stdout);
+	run_print_work(r, migration);
 }
 
 static int once_run(struct once *once, const struct command_options *options)

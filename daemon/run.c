@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "log.h"
+#include "progress.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -389,23 +390,30 @@ uint32_t run_count(const struct run *r, enum mailbox_state state)
 	return n;
 }
 
-uint64_t run_left_out(const struct run *r)
+uint64_t run_left_out(const struct run *r, uint32_t migration)
 {
-	uint64_t n = 0;
-	for (uint32_t i = 0; i < sched_migrations(r->sched); i++) {
-		const struct sched_counts *c = sched_counts(r->sched, i);
-		/* A folder that was left out counts, however the ledger counts messages. */
-		n += r->left_out[i] > c->left_out ? r->left_out[i] : c->left_out;
-		n += c->folders_left_out;
-	}
-	return n;
+	const struct sched_counts *c = sched_counts(r->sched, migration);
+	/* What was met twice, before a break and after it, is once in the ledger. */
+	return r->left_out[migration] > 0 ? r->left_out[migration] : c->left_out + c->folders_left_out;
+}
+
+void run_print_work(const struct run *r, uint32_t migration)
+{
+	const struct sched_counts *c = sched_counts(r->sched, migration);
+	char copied[PROGRESS_TEXT], bytes[PROGRESS_TEXT], adopted[PROGRESS_TEXT], left_out[PROGRESS_TEXT], took[PROGRESS_TEXT];
+	printf("%s message%s copied (%s), %s adopted, %s left out; %s\n", progress_print_count(copied, c->copied),
+		c->copied == 1 ? "" : "s", progress_print_bytes(bytes, c->bytes), progress_print_count(adopted, c->adopted),
+		progress_print_count(left_out, run_left_out(r, migration)), progress_print_time(took, r->took));
 }
 
 int run_exit_code(const struct run *r)
 {
 	if (r->broken)
 		return EXIT_LEDGER;
-	if (run_count(r, MAILBOX_FAILED) + run_count(r, MAILBOX_HELD) > 0 || run_left_out(r) > 0)
+	bool left_out = run_count(r, MAILBOX_FAILED) + run_count(r, MAILBOX_HELD) > 0;
+	for (uint32_t i = 0; i < sched_migrations(r->sched); i++)
+		left_out = left_out || run_left_out(r, i) > 0;
+	if (left_out)
 		return EXIT_LEFT_OUT;
 	if (run_count(r, MAILBOX_PARKED) + run_count(r, MAILBOX_QUEUED) + run_count(r, MAILBOX_RUNNING) > 0)
 		return EXIT_LATER;
