@@ -101,6 +101,7 @@ void loop_free(struct loop **l)
 	struct post *p = take_posts(x);
 	while (p != NULL) {
 		struct post *next = p->next;
+		p->fn(p->arg); /* it owns what it was given */
 		free(p);
 		p = next;
 	}

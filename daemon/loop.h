@@ -17,7 +17,7 @@ typedef void loop_fn(void *arg);
 
 /* NULL when memory or descriptors are out. */
 struct loop *loop_new(void);
-/* All timers, signals and connections must be gone. */
+/* All timers, signals and connections must be gone. Work that was posted and not yet handed in is handed in now. */
 void loop_free(struct loop **l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);

@@ -358,6 +358,8 @@ static bool message_send(struct pass *p, struct relay_item *h)
 			return false;
 		relay_take(&p->relay, taken);
 	}
+	if (!w->draining_refused && session_is_mid_body(target_session(p)))
+		return false; /* an empty message whose literal is not asked for yet */
 	if (w->draining_refused) {
 		w->draining_refused = false;
 		w->open = NULL;

@@ -1,0 +1,386 @@
+#include "ledger_p.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_MAX ((size_t)1 << 30) /* bytes of rows in one call */
+
+struct ledger {
+	struct loop *loop;
+	struct ledger_db db;
+	char *path;
+	int lock;
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t wake;
+	struct request *first, **last; /* waiting; by the mutex */
+	bool closing;                  /* by the mutex */
+	uint64_t commits;              /* by the mutex */
+	struct ledger_failure failure; /* of the thread; see `told` */
+	struct ledger_failure told;    /* loop's thread: the same, once it was delivered */
+	struct round *in_hand;         /* loop's thread: is being delivered */
+	struct round *rounds;          /* on their way to the loop; by the mutex */
+};
+
+/* What the thread hands to the loop: requests that are worked off, in order. */
+struct round {
+	struct round *next;
+	struct ledger *ledger; /* NULL: it was closed meanwhile */
+	struct request *first;
+	struct ledger_failure failure;
+};
+
+static const char *const state_names[] = {
+#define X(name, text) text,
+	MAILBOX_STATES(X)
+#undef X
+};
+
+const char *mailbox_state_name(enum mailbox_state s)
+{
+	return s < MAILBOX_STATE_N ? state_names[s] : "unknown";
+}
+
+void *request_alloc(struct request *r, size_t n, size_t size)
+{
+	void *p = n != 0 && size > REQUEST_MAX / n ? NULL : arena_alloc(&r->mem, n * size + 1);
+
+	if (p == NULL)
+		abort();
+	memset(p, 0, n * size + 1);
+	return p;
+}
+
+const char *request_copy(struct request *r, const char *text)
+{
+	size_t n = strlen(text != NULL ? text : "") + 1;
+	char *copy = request_alloc(r, n, 1);
+
+	memcpy(copy, text != NULL ? text : "", n);
+	return copy;
+}
+
+static struct request *request_new(enum request_kind kind, void *arg)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		abort();
+	r->kind = kind;
+	r->arg = arg;
+	arena_init(&r->mem, REQUEST_MAX);
+	return r;
+}
+
+static void request_free(struct request *r)
+{
+	arena_done(&r->mem);
+	free(r);
+}
+
+static void answer(struct request *r)
+{
+	switch (r->kind) {
+	case REQUEST_REGISTER:
+		if (r->fn.mailboxes != NULL)
+			r->fn.mailboxes(r->arg, r->err, r->answer.mailboxes, r->err == 0 ? r->answer.n : 0);
+		break;
+	case REQUEST_LOAD_FOLDERS:
+		if (r->fn.folders != NULL)
+			r->fn.folders(r->arg, r->err, r->answer.folders, r->err == 0 ? r->answer.n : 0);
+		break;
+	case REQUEST_SAVE_FOLDER:
+		if (r->fn.id != NULL)
+			r->fn.id(r->arg, r->err, r->answer.id);
+		break;
+	case REQUEST_LOAD_SETS:
+		if (r->fn.sets != NULL)
+			r->fn.sets(r->arg, r->err, r->answer.source_uids, r->answer.target_uids,
+				r->err == 0 ? r->answer.n : 0);
+		break;
+	default:
+		if (r->fn.done != NULL)
+			r->fn.done(r->arg, r->err);
+		break;
+	}
+}
+
+static void free_all(struct request *r)
+{
+	while (r != NULL) {
+		struct request *next = r->next;
+
+		request_free(r);
+		r = next;
+	}
+}
+
+/* On the loop's thread. A callback may close the ledger: then nothing more is answered. */
+static void deliver(void *arg)
+{
+	struct round *round = arg;
+	struct ledger *l = round->ledger;
+
+	if (l != NULL) {
+		pthread_mutex_lock(&l->mutex);
+		l->rounds = round->next; /* they are delivered in the order in which they were posted */
+		pthread_mutex_unlock(&l->mutex);
+	}
+	if (round->failure.err != LEDGER_OK && l != NULL && l->told.err == LEDGER_OK)
+		l->told = round->failure;
+	/* The ledger may be closed from within a callback: `in_hand` tells. */
+	while (round->first != NULL && l != NULL) {
+		struct request *r = round->first;
+
+		round->first = r->next;
+		l->in_hand = round;
+		answer(r);
+		if (round->ledger == NULL)
+			l = NULL;
+		else
+			l->in_hand = NULL;
+		request_free(r);
+	}
+	free_all(round->first);
+	free(round);
+}
+
+static void *work(void *arg)
+{
+	struct ledger *l = arg;
+
+	pthread_mutex_lock(&l->mutex);
+	for (;;) {
+		struct request *first;
+		struct round *round;
+
+		while (l->first == NULL && !l->closing)
+			pthread_cond_wait(&l->wake, &l->mutex);
+		if (l->first == NULL)
+			break;
+		first = l->first;
+		l->first = NULL;
+		l->last = &l->first;
+		pthread_mutex_unlock(&l->mutex);
+		round = calloc(1, sizeof(*round));
+		if (round == NULL)
+			abort();
+		if (l->failure.err == LEDGER_OK)
+			ledger_db_work(&l->db, first);
+		if (l->failure.err != LEDGER_OK)
+			for (struct request *r = first; r != NULL; r = r->next)
+				r->err = l->failure.err;
+		*round = (struct round){ .ledger = l, .first = first, .failure = l->failure };
+		pthread_mutex_lock(&l->mutex);
+		l->commits++;
+		if (l->closing) {
+			free_all(round->first);
+			free(round);
+		} else {
+			struct round **at = &l->rounds;
+
+			while (*at != NULL)
+				at = &(*at)->next;
+			*at = round;
+			loop_post(l->loop, deliver, round);
+		}
+	}
+	pthread_mutex_unlock(&l->mutex);
+	return NULL;
+}
+
+static void enqueue(struct ledger *l, struct request *r)
+{
+	pthread_mutex_lock(&l->mutex);
+	*l->last = r;
+	l->last = &r->next;
+	pthread_cond_signal(&l->wake);
+	pthread_mutex_unlock(&l->mutex);
+}
+
+int ledger_open(struct loop *loop, const char *dir, struct ledger **ret, struct ledger_failure *failure)
+{
+	struct ledger *l = calloc(1, sizeof(*l));
+	bool unclean = false;
+	int err;
+
+	*failure = (struct ledger_failure){ 0 };
+	if (l == NULL || asprintf(&l->path, "%s/ledger.sqlite", dir) < 0) {
+		free(l);
+		return ledger_fail(failure, LEDGER_FAILED, "out of memory");
+	}
+	l->loop = loop;
+	l->lock = -1;
+	l->last = &l->first;
+	l->db.path = l->path;
+	l->db.failure = &l->failure;
+	err = ledger_lock(dir, l->path, &l->lock, &unclean, failure);
+	if (err == LEDGER_OK) {
+		err = ledger_db_open(&l->db, unclean);
+		*failure = l->failure;
+	}
+	if (err == LEDGER_OK) {
+		pthread_mutex_init(&l->mutex, NULL);
+		pthread_cond_init(&l->wake, NULL);
+		if (pthread_create(&l->thread, NULL, work, l) != 0) {
+			pthread_cond_destroy(&l->wake);
+			pthread_mutex_destroy(&l->mutex);
+			err = ledger_fail(failure, LEDGER_FAILED, "no thread can be started for the ledger");
+		}
+	}
+	if (err != LEDGER_OK) {
+		ledger_db_close(&l->db);
+		ledger_unlock(&l->lock, false);
+		free(l->path);
+		free(l);
+		return err;
+	}
+	*ret = l;
+	return LEDGER_OK;
+}
+
+void ledger_close(struct ledger **ret)
+{
+	struct ledger *l = *ret;
+
+	if (l == NULL)
+		return;
+	*ret = NULL;
+	pthread_mutex_lock(&l->mutex);
+	l->closing = true;
+	pthread_cond_signal(&l->wake);
+	pthread_mutex_unlock(&l->mutex);
+	pthread_join(l->thread, NULL);
+	if (l->in_hand != NULL)
+		l->in_hand->ledger = NULL;
+	for (struct round *round = l->rounds; round != NULL; round = round->next)
+		round->ledger = NULL;
+	ledger_db_close(&l->db);
+	ledger_unlock(&l->lock, l->failure.err == LEDGER_OK);
+	pthread_cond_destroy(&l->wake);
+	pthread_mutex_destroy(&l->mutex);
+	free(l->path);
+	free(l);
+}
+
+const char *ledger_error(const struct ledger *l)
+{
+	return l->told.text;
+}
+
+uint64_t ledger_commits(struct ledger *l)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&l->mutex);
+	n = l->commits;
+	pthread_mutex_unlock(&l->mutex);
+	return n;
+}
+
+/* The calls. */
+
+void ledger_register(struct ledger *l, const char *const *names, size_t n, ledger_mailboxes_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_REGISTER, arg);
+
+	r->fn.mailboxes = fn;
+	r->rows.names = request_alloc(r, n, sizeof(*r->rows.names));
+	for (size_t i = 0; i < n; i++)
+		r->rows.names[i] = request_copy(r, names[i]);
+	r->n = n;
+	enqueue(l, r);
+}
+
+void ledger_save_mailboxes(struct ledger *l, const struct ledger_mailbox *rows, size_t n, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_SAVE_MAILBOXES, arg);
+
+	r->fn.done = fn;
+	r->rows.mailboxes = request_alloc(r, n, sizeof(*r->rows.mailboxes));
+	for (size_t i = 0; i < n; i++) {
+		r->rows.mailboxes[i] = rows[i];
+		r->rows.mailboxes[i].name = request_copy(r, rows[i].name);
+		r->rows.mailboxes[i].reason = request_copy(r, rows[i].reason);
+	}
+	r->n = n;
+	enqueue(l, r);
+}
+
+void ledger_load_folders(struct ledger *l, int64_t mailbox, ledger_folders_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_LOAD_FOLDERS, arg);
+
+	r->fn.folders = fn;
+	r->id = mailbox;
+	enqueue(l, r);
+}
+
+void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool forget, ledger_id_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_SAVE_FOLDER, arg);
+
+	r->fn.id = fn;
+	r->forget = forget;
+	r->rows.folder = request_alloc(r, 1, sizeof(*r->rows.folder));
+	*r->rows.folder = *row;
+	r->rows.folder->source_path = request_copy(r, row->source_path);
+	r->rows.folder->target_path = request_copy(r, row->target_path);
+	r->n = 1;
+	enqueue(l, r);
+}
+
+void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_ADD_BATCHES, arg);
+
+	r->fn.done = fn;
+	r->rows.batches = request_alloc(r, n, sizeof(*r->rows.batches));
+	for (size_t i = 0; i < n; i++) {
+		r->rows.batches[i] = rows[i];
+		r->rows.batches[i].source_uids = request_copy(r, rows[i].source_uids);
+		r->rows.batches[i].target_uids = request_copy(r, rows[i].target_uids);
+		r->rows.batches[i].flags = request_copy(r, rows[i].flags);
+	}
+	r->n = n;
+	enqueue(l, r);
+}
+
+void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_LOAD_SETS, arg);
+
+	r->fn.sets = fn;
+	r->id = folder;
+	r->source_from = source_from;
+	r->target_from = target_from;
+	enqueue(l, r);
+}
+
+void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_ADD_SKIPS, arg);
+
+	r->fn.done = fn;
+	r->rows.skips = request_alloc(r, n, sizeof(*r->rows.skips));
+	for (size_t i = 0; i < n; i++) {
+		r->rows.skips[i] = rows[i];
+		r->rows.skips[i].folder_path = request_copy(r, rows[i].folder_path);
+		r->rows.skips[i].message_id = request_copy(r, rows[i].message_id);
+		r->rows.skips[i].reason = request_copy(r, rows[i].reason);
+	}
+	r->n = n;
+	enqueue(l, r);
+}
+
+void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_CLEAR_SKIPS, arg);
+
+	r->fn.done = fn;
+	r->id = mailbox;
+	r->path = request_copy(r, folder_path);
+	enqueue(l, r);
+}

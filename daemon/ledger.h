@@ -1,0 +1,126 @@
+/*
+ * ledger: the durable record of what is known to be done (SQLite in WAL mode, one file in the state folder). The target is the truth; the ledger is
+ * what is known of it.
+ *
+ * A thread of its own does the work, in the order of the calls; what has piled up is committed as one transaction, then all
+ * callbacks of it are called on the loop, in order. When a callback is called with err 0, what was written is durable.
+ * Rows given to a call are copied; rows given to a callback live until it returns. The calls take batches and answer by callback so
+ * that a database over a network can stand behind the same interface.
+ *
+ * After a failure (disk full, I/O error, damage) the ledger is dead: every call answers with the same error, nothing more is written;
+ * ledger_error() says what and which file.
+ */
+#ifndef GODWIT_LEDGER_H
+#define GODWIT_LEDGER_H
+
+#include "loop.h"
+
+#include <stddef.h>
+
+enum ledger_err {
+	LEDGER_OK = 0,
+	LEDGER_BUSY = -1,   /* another godwit has it */
+	LEDGER_FAILED = -2, /* see ledger_error() */
+	LEDGER_NEWER = -3,  /* written by a newer godwit */
+	LEDGER_DAMAGED = -4
+};
+
+/* States of a mailbox as operators see them. */
+#define MAILBOX_STATES(X)                                                                                              \
+	X(QUEUED, "queued")                                                                                            \
+	X(RUNNING, "running")                                                                                          \
+	X(PARKED, "parked")                                                                                            \
+	X(HELD, "held")                                                                                                \
+	X(SYNCED, "synced")                                                                                            \
+	X(DONE, "done")                                                                                                \
+	X(FAILED, "failed")
+enum mailbox_state {
+#define X(name, text) MAILBOX_##name,
+	MAILBOX_STATES(X)
+#undef X
+	MAILBOX_STATE_N
+};
+const char *mailbox_state_name(enum mailbox_state s);
+
+struct ledger_mailbox {
+	int64_t id;            /* of the ledger; 0: new */
+	const char *name;      /* MIGRATION/TARGET_USER */
+	enum mailbox_state state;
+	const char *reason;    /* words; "" when there is nothing to say */
+	uint32_t attempts;     /* login attempts used since the last success */
+	int64_t next_attempt;  /* wall ms; 0: none */
+	int64_t since;         /* wall ms of the last change of state */
+	int64_t last_synced;   /* wall ms of the last complete pass; 0: never */
+	uint64_t copied, adopted, bytes; /* over all passes */
+	uint64_t left_out;     /* messages in the list of what was left out */
+};
+
+struct ledger_folder {
+	int64_t id;                  /* 0: new */
+	int64_t mailbox;             /* id */
+	const char *source_path, *target_path; /* name.h; unique together within a mailbox */
+	uint32_t source_uidvalidity, target_uidvalidity;
+	uint32_t source_next;        /* every source UID below is accounted for */
+	uint32_t floor;              /* every target UID below is accounted for; 0: not known */
+	bool open;                   /* APPENDs may have left us that are not recorded: look before sending */
+	uint32_t source_messages;    /* as of the last complete pass, to see that nothing happened */
+	uint32_t source_uidnext;
+	uint64_t source_modseq;
+	uint64_t copied, adopted;
+};
+
+struct ledger_batch {
+	int64_t folder;
+	const char *source_uids;     /* in the notation and order of COPYUID (RFC 4315 section 3) */
+	const char *target_uids;     /* the n-th belongs to the n-th; "" when the target does not tell UIDs */
+	const char *flags;           /* what was written: "\\Seen=1:4,9 $Forwarded=3", source UIDs; "" none */
+	uint32_t source_next, floor; /* of the folder, from now on */
+	uint32_t copied, adopted;    /* messages, added to the counts */
+	uint64_t bytes;
+};
+
+struct ledger_skip {                 /* a message or a folder that was left out or altered */
+	int64_t folder;              /* 0 with folder_path: a folder that has no row */
+	int64_t mailbox;
+	const char *folder_path;
+	uint32_t uid;                /* 0: the folder itself */
+	const char *message_id;      /* "" when not known */
+	const char *reason;
+};
+
+struct ledger;
+struct ledger_failure {
+	enum ledger_err err;
+	char text[512]; /* what, which file, and the way out */
+};
+
+/* Opens or makes DIR/ledger.sqlite, and takes the lock DIR/lock (flock) for the life of the process. The folder is made (0700) when its parent exists. Blocks. */
+int ledger_open(struct loop *l, const char *dir, struct ledger **ret, struct ledger_failure *failure);
+/* Writes all that was asked for, calls no more callbacks, closes. */
+void ledger_close(struct ledger **l);
+const char *ledger_error(const struct ledger *l);
+/* How many transactions were committed so far. */
+uint64_t ledger_commits(struct ledger *l);
+
+typedef void ledger_done_fn(void *arg, int err);
+typedef void ledger_mailboxes_fn(void *arg, int err, const struct ledger_mailbox *rows, size_t n);
+typedef void ledger_folders_fn(void *arg, int err, const struct ledger_folder *rows, size_t n);
+typedef void ledger_id_fn(void *arg, int err, int64_t id);
+typedef void ledger_sets_fn(void *arg, int err, const char *const *source_uids, const char *const *target_uids, size_t n);
+
+/* Finds or makes the rows of these names; answers with one row for each, in order. */
+void ledger_register(struct ledger *l, const char *const *names, size_t n, ledger_mailboxes_fn *fn, void *arg);
+/* All rows of all mailboxes, for status without a daemon (fn may get many). */
+void ledger_save_mailboxes(struct ledger *l, const struct ledger_mailbox *rows, size_t n, ledger_done_fn *fn, void *arg);
+void ledger_load_folders(struct ledger *l, int64_t mailbox, ledger_folders_fn *fn, void *arg);
+/* Writes the row (new when id is 0) and answers with its id. `forget`: drops all batches of the folder first (a changed UIDVALIDITY is a fence). */
+void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool forget, ledger_id_fn *fn, void *arg);
+/* Records batches; updates source_next, floor and counts of folder and mailbox in the same transaction. fn may be NULL here and below. */
+void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);
+/* The recorded sets with any source UID >= source_from or target UID >= target_from: what is above source_next and above the floor. */
+void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg);
+/* Adds to what was left out; the same folder and UID again replaces the reason. ledger_clear_skips() forgets those of one folder (a new look at it begins). */
+void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);
+void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, ledger_done_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * peer: one side's server as its owner sees it: a conn, a proto/session on it, and a deadline, as one stream of events. The
+ * first thing said on a new connection is CAPABILITY: it tells what is offered after the login, and proves that both ends agree where
+ * the dialogue stands (bytes can be lost behind the login's reply).
+ *
+ * The deadline is progress: while commands are in flight, `command_timeout` without a byte in either direction ends
+ * the connection, unless the peer is paused by its owner. An idle connection is kept alive by a NOOP every `keepalive`.
+ */
+#ifndef GODWIT_PEER_H
+#define GODWIT_PEER_H
+
+#include "conn.h"
+#include "session.h"
+#include "side.h"
+
+struct peer_limits {
+	uint64_t command_timeout; /* ms */
+	uint64_t keepalive;       /* ms */
+};
+
+enum peer_event_kind {
+	PEER_UP,      /* logged in and capabilities are known */
+	PEER_SESSION, /* session: any event of session.h but NONE */
+	PEER_DRAINED, /* the socket takes bytes again */
+	PEER_DOWN     /* failure; also protocol errors (CONN_FAULT_GARBAGE), deadlines (CONN_FAULT_TIMEOUT), BYE (bye is set, text is the server's) */
+};
+
+struct peer_event {
+	enum peer_event_kind kind;
+	const struct session_event *session;
+	const struct conn_failure *failure;
+};
+
+typedef void peer_funnel(void *owner, const struct peer_event *ev);
+
+struct peer;
+struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *ep, const struct credentials *login,
+	const struct peer_limits *limits, peer_funnel *funnel, void *owner);
+/* May be called from within the funnel. */
+void peer_close(struct peer **p);
+/* Lends the events to another owner. */
+void peer_lend(struct peer *p, peer_funnel *funnel, void *owner);
+
+struct session *peer_session(struct peer *p);
+enum side peer_side(const struct peer *p);
+bool peer_is_up(const struct peer *p);
+bool peer_has(const struct peer *p, enum cap cap);
+/* Sends what the session has to say. Call after issuing commands; not needed from within the funnel (it is done behind it). */
+void peer_flush(struct peer *p);
+/* Sends bytes of the message literal that is due: at most session_body_due(); tells how many were taken in *ret (all, in fact: what the socket does not take is
+ * kept, see peer_is_full()). 0 or PROTO_ERR_*. */
+int peer_body(struct peer *p, struct span bytes, size_t *ret);
+bool peer_is_full(const struct peer *p);
+/* No further events after the present one until peer_resume(). */
+void peer_pause(struct peer *p);
+void peer_resume(struct peer *p);
+/* Turns of the dialogue: how often the peer had to wait for the server with nothing under way before it could go on. For tests and reports. */
+uint64_t peer_bytes_in(const struct peer *p);
+uint64_t peer_bytes_out(const struct peer *p);
+
+#endif
