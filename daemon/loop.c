@@ -47,10 +47,11 @@ static struct post *take_posts(struct loop *l)
 	return p;
 }
 
-/* What is posted from within these callbacks waits for the next turn: the list was taken as a whole. */
-static void on_wake(uv_async_t *a)
+/* What is posted from within these callbacks waits for the next call: the list was taken as a whole. False: there was nothing. */
+static bool run_posts(struct loop *l)
 {
-	struct post *p = take_posts(a->data);
+	struct post *p = take_posts(l);
+	bool some = p != NULL;
 	while (p != NULL) {
 		struct post *next = p->next;
 		loop_fn *fn = p->fn;
@@ -59,6 +60,12 @@ static void on_wake(uv_async_t *a)
 		fn(arg);
 		p = next;
 	}
+	return some;
+}
+
+static void on_wake(uv_async_t *a)
+{
+	run_posts(a->data);
 }
 
 struct loop *loop_new(void)
@@ -91,6 +98,9 @@ void loop_free(struct loop **l)
 	if (l == NULL || *l == NULL)
 		return;
 	struct loop *x = *l;
+	/* Who posted gave away what the callback frees. Before anything is closed, since callbacks may post again and free timers. */
+	while (run_posts(x))
+		;
 	uv_close((uv_handle_t *)&x->wake, NULL);
 	/* Handles that are closing are freed by their callbacks, which need a turn of the loop. */
 	while (uv_run(&x->uv, UV_RUN_NOWAIT) != 0)
@@ -98,13 +108,6 @@ void loop_free(struct loop **l)
 	int err = uv_loop_close(&x->uv);
 	assert(err == 0 && "a timer, signal or connection outlives the loop");
 	(void)err;
-	struct post *p = take_posts(x);
-	while (p != NULL) {
-		struct post *next = p->next;
-		p->fn(p->arg); /* it owns what it was given */
-		free(p);
-		p = next;
-	}
 	uv_mutex_destroy(&x->lock);
 	free(x);
 	*l = NULL;

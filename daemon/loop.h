@@ -40,7 +40,7 @@ struct loop_signal *loop_signal_new(struct loop *l, int signo, loop_fn *fn, void
 void loop_signal_free(struct loop_signal **s);
 
 /* From any thread, the loop's own included: fn(arg) is called on the loop's thread at a later turn, in the order of the calls, never from
- * within. What is still waiting at loop_free() is dropped. Aborts when memory is out. */
+ * within. What is still waiting at loop_free() is called there. Aborts when memory is out. */
 void loop_post(struct loop *l, loop_fn *fn, void *arg);
 
 #endif

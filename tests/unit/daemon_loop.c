@@ -162,12 +162,24 @@ Test(daemon_loop, a_post_from_the_loop_itself_waits_for_the_next_turn)
 	loop_free(&w.l);
 }
 
-Test(daemon_loop, posts_that_never_ran_are_dropped)
+static void free_timer_then_post(void *arg)
+{
+	struct world *w = arg;
+	if (w->calls++ == 0) {
+		timer_free(&w->t);
+		loop_post(w->l, free_timer_then_post, w);
+	}
+}
+
+Test(daemon_loop, posts_that_are_left_are_called_when_the_loop_is_freed)
 {
 	struct world w = { .l = loop_new() };
-	loop_post(w.l, never, NULL);
-	/* loop_free() turns the loop once for closing handles, and the door is closed by then */
+	w.t = timer_new(w.l, never, NULL);
+	timer_set(w.t, 0);
+	loop_post(w.l, free_timer_then_post, &w);
 	loop_free(&w.l);
+	cr_assert_eq(w.calls, 2);
+	cr_assert_null(w.t);
 }
 
 Test(daemon_loop, a_signal_is_told_each_time)
