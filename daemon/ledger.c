@@ -1,6 +1,7 @@
 #include "ledger_p.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,14 +168,13 @@ static void *work(void *arg)
 		round = calloc(1, sizeof(*round));
 		if (round == NULL)
 			abort();
-		if (l->failure.err == LEDGER_OK)
-			ledger_db_work(&l->db, first);
+		bool committed = l->failure.err == LEDGER_OK && ledger_db_work(&l->db, first) == LEDGER_OK;
 		if (l->failure.err != LEDGER_OK)
 			for (struct request *r = first; r != NULL; r = r->next)
 				r->err = l->failure.err;
 		*round = (struct round){ .ledger = l, .first = first, .failure = l->failure };
 		pthread_mutex_lock(&l->mutex);
-		l->commits++;
+		l->commits += committed;
 		if (l->closing) {
 			free_all(round->first);
 			free(round);
@@ -198,6 +198,19 @@ static void enqueue(struct ledger *l, struct request *r)
 	l->last = &r->next;
 	pthread_cond_signal(&l->wake);
 	pthread_mutex_unlock(&l->mutex);
+}
+
+/* Signals are the loop's thread's. */
+static int start_thread(struct ledger *l)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&l->thread, NULL, work, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
 }
 
 int ledger_open(struct loop *loop, const char *dir, struct ledger **ret, struct ledger_failure *failure)
@@ -224,7 +237,7 @@ int ledger_open(struct loop *loop, const char *dir, struct ledger **ret, struct 
 	if (err == LEDGER_OK) {
 		pthread_mutex_init(&l->mutex, NULL);
 		pthread_cond_init(&l->wake, NULL);
-		if (pthread_create(&l->thread, NULL, work, l) != 0) {
+		if (start_thread(l) != 0) {
 			pthread_cond_destroy(&l->wake);
 			pthread_mutex_destroy(&l->mutex);
 			err = ledger_fail(failure, LEDGER_FAILED, "no thread can be started for the ledger");
@@ -243,7 +256,7 @@ int ledger_open(struct loop *loop, const char *dir, struct ledger **ret, struct 
 
 void ledger_close(struct ledger **ret)
 {
-	struct ledger *l = *ret;
+	struct ledger *l = ret != NULL ? *ret : NULL;
 
 	if (l == NULL)
 		return;

@@ -52,7 +52,7 @@ struct ledger_mailbox {
 	int64_t since;         /* wall ms of the last change of state */
 	int64_t last_synced;   /* wall ms of the last complete pass; 0: never */
 	uint64_t copied, adopted, bytes; /* over all passes */
-	uint64_t left_out;     /* messages in the list of what was left out */
+	uint64_t left_out;     /* rows in the list of what was left out */
 };
 
 struct ledger_folder {
@@ -98,6 +98,7 @@ struct ledger_failure {
 int ledger_open(struct loop *l, const char *dir, struct ledger **ret, struct ledger_failure *failure);
 /* Writes all that was asked for, calls no more callbacks, closes. */
 void ledger_close(struct ledger **l);
+/* What went wrong, "" while nothing did: as of the callbacks that were called so far. */
 const char *ledger_error(const struct ledger *l);
 /* How many transactions were committed so far. */
 uint64_t ledger_commits(struct ledger *l);
@@ -110,10 +111,11 @@ typedef void ledger_sets_fn(void *arg, int err, const char *const *source_uids, 
 
 /* Finds or makes the rows of these names; answers with one row for each, in order. */
 void ledger_register(struct ledger *l, const char *const *names, size_t n, ledger_mailboxes_fn *fn, void *arg);
-/* All rows of all mailboxes, for status without a daemon (fn may get many). */
+/* Writes the rows but for left_out and the counts, which grow by ledger_add_batches(). A row whose id is 0 is found or made by its name. */
 void ledger_save_mailboxes(struct ledger *l, const struct ledger_mailbox *rows, size_t n, ledger_done_fn *fn, void *arg);
 void ledger_load_folders(struct ledger *l, int64_t mailbox, ledger_folders_fn *fn, void *arg);
-/* Writes the row (new when id is 0) and answers with its id. `forget`: drops all batches of the folder first (a changed UIDVALIDITY is a fence). */
+/* Writes the row of these two paths (new when there is none) and answers with its id. The counts grow by ledger_add_batches() only.
+ * `forget`: drops all batches of the folder first (a changed UIDVALIDITY is a fence), and its counts become the row's. */
 void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool forget, ledger_id_fn *fn, void *arg);
 /* Records batches; updates source_next, floor and counts of folder and mailbox in the same transaction. fn may be NULL here and below. */
 void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);

@@ -4,6 +4,7 @@
  */
 #include "ledger_p.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "uidset.h"
 
+#define BUSY_MS 30000 /* a person may look into the file with the tools of SQLite */
 #define OUT "the next run finds what is on the target by itself"
 
 static const char *const sql[ST_N] = {
@@ -37,14 +39,23 @@ static const char *const sql[ST_N] = {
 			  " source_next, floor, open, source_messages, source_uidnext, source_modseq)"
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
 	[ST_FOLDER_FORGET] = "DELETE FROM batches WHERE folder = ?1",
+	[ST_FOLDER_RECOUNT] = "UPDATE folders SET copied = ?2, adopted = ?3 WHERE id = ?1",
 	[ST_FOLDER_MOVE] = "UPDATE folders SET source_next = ?2, floor = ?3, copied = copied + ?4, adopted = adopted + ?5 WHERE id = ?1",
 	[ST_BATCH_NEW] = "INSERT INTO batches (folder, source_lo, source_hi, target_lo, target_hi, source_uids, target_uids, flags)"
 			 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-	[ST_BATCH_LIST] = "SELECT source_uids, target_uids FROM batches WHERE folder = ?1 AND (source_hi >= ?2 OR target_hi >= ?3) ORDER BY id",
+	/* The folder is said twice: so each half is served by its own index. */
+	[ST_BATCH_LIST] = "SELECT source_uids, target_uids FROM batches WHERE (folder = ?1 AND source_hi >= ?2)"
+			  " OR (folder = ?1 AND target_hi >= ?3) ORDER BY id",
 	[ST_SKIP_NEW] = "INSERT INTO skips (mailbox, folder_path, uid, folder, message_id, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-			" ON CONFLICT DO UPDATE SET message_id = ?5, reason = ?6",
+			" ON CONFLICT DO UPDATE SET folder = ?4, message_id = ?5, reason = ?6",
 	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND folder_path = ?2",
 };
+
+/* The -wal belongs to the file: with another one it would be damage, too. */
+static int damaged(struct ledger_db *db, const char *how)
+{
+	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it and its -wal away: " OUT, db->path, how);
+}
 
 static int failed(struct ledger_db *db)
 {
@@ -52,11 +63,13 @@ static int failed(struct ledger_db *db)
 	const char *words = db->sql != NULL ? sqlite3_errmsg(db->sql) : "out of memory";
 
 	if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT)
-		return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it away: " OUT, db->path,
-			words);
+		return damaged(db, words);
 	if (rc == SQLITE_FULL)
 		return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be written: the disk is full; make room and run again",
 			db->path);
+	errno = rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db->sql) : 0;
+	if (errno != 0)
+		return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be used: %s (%m)", db->path, words);
 	return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be used: %s", db->path, words);
 }
 
@@ -88,10 +101,46 @@ static int check_damage(struct ledger_db *db)
 	if (sqlite3_prepare_v2(db->sql, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW)
 		err = failed(db);
 	else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
-		err = ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it away: " OUT, db->path,
-			(const char *)sqlite3_column_text(st, 0));
+		err = damaged(db, (const char *)sqlite3_column_text(st, 0));
 	sqlite3_finalize(st);
 	return err;
+}
+
+/* Without WAL (a file system may refuse it) a commit costs more, and readers stand in the way. */
+static int use_wal(struct ledger_db *db)
+{
+	sqlite3_stmt *st = NULL;
+	int err = LEDGER_OK;
+
+	if (sqlite3_prepare_v2(db->sql, "PRAGMA journal_mode = WAL", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW)
+		err = failed(db);
+	else if (strcmp((const char *)sqlite3_column_text(st, 0), "wal") != 0)
+		err = ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be used: its file system has no write-ahead logs",
+			db->path);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* Of version 0 is only what is empty. */
+static int check_empty(struct ledger_db *db)
+{
+	sqlite3_int64 n = 0;
+	int err = ask(db, "SELECT count(*) FROM sqlite_master", &n);
+
+	return err == LEDGER_OK && n != 0 ? damaged(db, "it is not a ledger of godwit") : err;
+}
+
+static int prepare(struct ledger_db *db)
+{
+	for (int i = 0; i < ST_N; i++) {
+		int rc = sqlite3_prepare_v3(db->sql, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->st[i], NULL);
+
+		if (rc == SQLITE_ERROR) /* a table or a column is not there */
+			return damaged(db, sqlite3_errmsg(db->sql));
+		if (rc != SQLITE_OK)
+			return failed(db);
+	}
+	return LEDGER_OK;
 }
 
 static int make_tables(struct ledger_db *db)
@@ -114,23 +163,24 @@ int ledger_db_open(struct ledger_db *db, bool check)
 
 	if (sqlite3_open_v2(db->path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return failed(db);
-	sqlite3_extended_result_codes(db->sql, 0);
+	sqlite3_busy_timeout(db->sql, BUSY_MS);
 	err = ask(db, "PRAGMA user_version", &version);
 	if (err == LEDGER_OK && version > LEDGER_VERSION)
 		return ledger_fail(db->failure, LEDGER_NEWER,
 			"the ledger %s was written by a newer godwit (version %lld, this one knows %d); use that one, or move the file away: "
 			OUT, db->path, (long long)version, LEDGER_VERSION);
+	if (err == LEDGER_OK && version <= 0)
+		err = check_empty(db);
 	if (err == LEDGER_OK)
-		err = execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+		err = use_wal(db);
+	if (err == LEDGER_OK)
+		err = execute(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 				  "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000");
-	if (err == LEDGER_OK && check && version != 0)
+	if (err == LEDGER_OK && check && version > 0)
 		err = check_damage(db);
-	if (err == LEDGER_OK && version == 0)
+	if (err == LEDGER_OK && version <= 0)
 		err = make_tables(db);
-	for (int i = 0; i < ST_N && err == LEDGER_OK; i++)
-		if (sqlite3_prepare_v3(db->sql, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->st[i], NULL) != SQLITE_OK)
-			err = failed(db);
-	return err;
+	return err == LEDGER_OK ? prepare(db) : err;
 }
 
 void ledger_db_close(struct ledger_db *db)
@@ -173,6 +223,16 @@ static int run(struct ledger_db *db, sqlite3_stmt *st, int64_t *ret)
 	return err;
 }
 
+/* For an UPDATE that must have met its row. */
+static int run_on(struct ledger_db *db, sqlite3_stmt *st, const char *what, int64_t id)
+{
+	int err = run(db, st, NULL);
+
+	if (err == LEDGER_OK && sqlite3_changes(db->sql) == 0)
+		err = ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s has no %s %lld", db->path, what, (long long)id);
+	return err;
+}
+
 static const char *column(struct request *r, sqlite3_stmt *st, int at)
 {
 	return request_copy(r, (const char *)sqlite3_column_text(st, at));
@@ -183,7 +243,7 @@ static enum mailbox_state state_of(const char *name)
 	for (int i = 0; i < MAILBOX_STATE_N; i++)
 		if (strcmp(mailbox_state_name((enum mailbox_state)i), name) == 0)
 			return (enum mailbox_state)i;
-	return MAILBOX_QUEUED;
+	return MAILBOX_STATE_N;
 }
 
 static int find_mailbox(struct ledger_db *db, struct request *r, const char *name, struct ledger_mailbox *m)
@@ -203,6 +263,8 @@ static int find_mailbox(struct ledger_db *db, struct request *r, const char *nam
 	else
 		err = failed(db);
 	sqlite3_reset(st);
+	if (err == LEDGER_OK && m->state == MAILBOX_STATE_N)
+		err = damaged(db, "a mailbox is in a state that does not exist");
 	return err;
 }
 
@@ -239,7 +301,7 @@ static int save_mailboxes(struct ledger_db *db, struct request *r)
 		number(st, 5, m->next_attempt);
 		number(st, 6, m->since);
 		number(st, 7, m->last_synced);
-		err = run(db, st, NULL);
+		err = run_on(db, st, "mailbox", m->id);
 	}
 	return err;
 }
@@ -310,6 +372,11 @@ static int save_folder(struct ledger_db *db, struct request *r)
 	if (err == LEDGER_OK && r->forget) {
 		number(db->st[ST_FOLDER_FORGET], 1, id);
 		err = run(db, db->st[ST_FOLDER_FORGET], NULL);
+		number(db->st[ST_FOLDER_RECOUNT], 1, id);
+		number(db->st[ST_FOLDER_RECOUNT], 2, (int64_t)f->copied);
+		number(db->st[ST_FOLDER_RECOUNT], 3, (int64_t)f->adopted);
+		if (err == LEDGER_OK)
+			err = run(db, db->st[ST_FOLDER_RECOUNT], NULL);
 	}
 	r->answer.id = id;
 	return err;
@@ -355,7 +422,7 @@ static int add_batch(struct ledger_db *db, const struct ledger_batch *b)
 		number(st, 3, b->floor);
 		number(st, 4, b->copied);
 		number(st, 5, b->adopted);
-		err = run(db, st, NULL);
+		err = run_on(db, st, "folder", b->folder);
 	}
 	st = db->st[ST_MAILBOX_COUNT];
 	if (err == LEDGER_OK) {

@@ -60,42 +60,40 @@ int reader_add(struct pass *p, struct folder *f, bool redo)
 	return 0;
 }
 
-static struct reader_job *job_new(struct reader *r, enum reader_job_kind kind, struct folder *f, uint32_t lo, uint32_t hi)
+static struct reader_job *job_at(struct reader *r, unsigned i)
 {
-	for (int i = 0; i < READER_JOBS; i++) {
-		struct reader_job *j = &r->job[i];
-
-		if (j->used)
-			continue;
-		uidset_reset(&j->seen);
-		*j = (struct reader_job){ .kind = kind, .used = true, .folder = f, .lo = lo, .hi = hi, .seen = j->seen };
-		r->jobs++;
-		r->newest = j;
-		return j;
-	}
-	return NULL;
+	return &r->job[(r->first + i) % READER_JOBS];
 }
 
-static void job_free(struct reader *r, struct reader_job *j)
+/* The caller has seen to it that there is room. */
+static struct reader_job *job_new(struct reader *r, enum reader_job_kind kind, struct folder *f, uint32_t lo, uint32_t hi)
 {
-	r->asked -= j->estimate;
-	j->used = false;
-	r->jobs--;
-	if (r->newest == j)
-		r->newest = NULL;
-	uidset_done(&j->seen);
+	struct reader_job *j = job_at(r, r->jobs);
+
+	assert(r->jobs < READER_JOBS);
+	*j = (struct reader_job){ .kind = kind, .folder = f, .lo = lo, .hi = hi };
+	r->jobs++;
+	return j;
 }
 
 static void remember(struct pass *p, struct reader_job *j, uint32_t tag)
 {
-	session_set_user(peer_session(p->peer[SOURCE]), tag, (uint64_t)(j - p->reader.job) + 1);
+	session_set_user(peer_session(p->peer[SOURCE]), tag, (uint64_t)(j - p->reader.job));
 }
 
-static struct reader_job *job_of(struct reader *r, const struct session_event *ev)
+/* The job that asked for this message; NULL: nobody did. */
+static struct reader_job *job_for(struct reader *r, enum reader_job_kind kind, const struct resp_fetch *m)
 {
-	if (ev->tag == 0 || ev->user == 0 || ev->user > READER_JOBS)
-		return NULL;
-	return r->job[ev->user - 1].used ? &r->job[ev->user - 1] : NULL;
+	for (unsigned i = 0; i < r->jobs; i++) {
+		struct reader_job *j = job_at(r, i);
+
+		if (j->kind != kind || j->done || j->folder != r->selected)
+			continue;
+		/* A server that leaves out the UID can only be believed to work in order. */
+		if ((m->has & FETCH_UID) == 0 || (m->uid >= j->lo && m->uid <= j->hi && !uidset_has(&j->seen, m->uid)))
+			return j;
+	}
+	return NULL;
 }
 
 /* How many UIDs to ask for so that about `messages` come: UIDs have gaps. */
@@ -136,6 +134,25 @@ static int fetch_range(struct pass *p, struct reader_job *j, unsigned items)
 	return send_fetch(p, j, span_of(set, (size_t)n), items);
 }
 
+/* Dovecot answers a UID FETCH before an earlier one is through when its output is blocked. A FETCH by sequence number may not be
+ * reordered with a UID command (RFC 9051 section 5.5), so it keeps two of them apart, and with them the order of the messages. */
+static int issue_barrier(struct pass *p, struct folder *f)
+{
+	struct reader_job *j = job_new(&p->reader, READ_BARRIER, f, 0, 0);
+	uint32_t tag;
+	int err = session_fetch(peer_session(p->peer[SOURCE]), CMD_FETCH, SPAN("1"), FETCH_UID, 0, &tag);
+
+	if (err == 0)
+		remember(p, j, tag);
+	return err;
+}
+
+/* True when the newest command in flight is a FETCH of bodies. */
+static bool needs_barrier(struct reader *r)
+{
+	return r->jobs != 0 && job_at(r, r->jobs - 1)->kind == READ_BODIES;
+}
+
 static void charge(struct reader *r, struct reader_job *j, uint64_t messages)
 {
 	j->estimate = messages * r->average;
@@ -160,8 +177,12 @@ static int issue_direct(struct pass *p, struct reader_task *t)
 	struct reader *r = &p->reader;
 	uint64_t messages = chunk_messages(r);
 	uint32_t hi = end_of_range(t->next, width_for(t->folder, messages), t->last);
-	struct reader_job *j = job_new(r, READ_BODIES, t->folder, t->next, hi);
+	int err = needs_barrier(r) ? issue_barrier(p, t->folder) : 0;
+	struct reader_job *j;
 
+	if (err != 0)
+		return err;
+	j = job_new(r, READ_BODIES, t->folder, t->next, hi);
 	j->mark = hi == UINT32_MAX ? hi : hi + 1;
 	charge(r, j, messages < t->folder->messages ? messages : t->folder->messages);
 	t->next = j->mark;
@@ -206,6 +227,8 @@ static int issue_wanted(struct pass *p, struct reader_task *t)
 	if (err == 0)
 		err = uidset_remove_range(&r->wanted, lo, hi);
 	uidset_done(&chunk);
+	if (err == 0 && needs_barrier(r))
+		err = issue_barrier(p, t->folder);
 	if (err == 0 && t->single)
 		err = fetch_range(p, job_new(r, READ_META, t->folder, lo, lo), META_ITEMS);
 	if (err != 0)
@@ -233,7 +256,7 @@ static bool issue(struct pass *p)
 	struct reader_task *t = r->task_at < r->task_n ? &r->task[r->task_at] : NULL;
 	int err;
 
-	if (t == NULL || r->jobs + 2 > READER_JOBS || r->scanning)
+	if (t == NULL || r->jobs + 3 > READER_JOBS || r->scanning)
 		return false;
 	if (r->asked >= BUDGET && r->jobs >= 2)
 		return false;
@@ -263,9 +286,13 @@ static bool issue(struct pass *p)
 		if (t->next == UINT32_MAX)
 			t->last = 0;
 	} else {
+		struct reader_job *newest = r->jobs != 0 ? job_at(r, r->jobs - 1) : NULL;
+
+		if (newest != NULL && newest->ends != NULL)
+			return false;
 		r->task_at++;
-		if (r->newest != NULL && r->newest->ends == NULL)
-			r->newest->ends = t->folder;
+		if (newest != NULL)
+			newest->ends = t->folder;
 		else
 			end_round(p, t->folder);
 		return true;
@@ -332,23 +359,32 @@ static int keep_meta(struct reader *r, const struct resp_fetch *m, uint32_t uid)
 	return flags_print(&r->meta_flags, &m->flags);
 }
 
+static struct reader_job *job_of(struct reader *r, const struct session_event *ev)
+{
+	return &r->job[ev->user % READER_JOBS];
+}
+
+static int on_fetch(struct pass *p, const struct resp_fetch *m)
+{
+	struct reader *r = &p->reader;
+	struct reader_job *j = job_for(r, READ_SCAN, m);
+
+	if (j != NULL && (m->has & FETCH_HEADER) != 0 && j->folder->step == FOLDER_COPYING)
+		return plan_message(p, j, m);
+	j = (m->has & META_ITEMS) == META_ITEMS ? job_for(r, READ_META, m) : NULL;
+	return j != NULL ? keep_meta(r, m, j->lo) : 0;
+}
+
 static void on_response(struct pass *p, const struct session_event *ev)
 {
-	struct reader_job *j = job_of(&p->reader, ev);
+	struct reader_job *j = ev->tag != 0 ? job_of(&p->reader, ev) : NULL;
 	int err = 0;
 
-	if (j == NULL || j->folder->step == FOLDER_LEFT_OUT)
-		return;
-	if (ev->resp.kind == RESP_FETCH) {
-		if (j->kind == READ_SCAN && (ev->resp.fetch.has & FETCH_HEADER) != 0)
-			err = plan_message(p, j, &ev->resp.fetch);
-		else if (j->kind == READ_META && (ev->resp.fetch.has & META_ITEMS) == META_ITEMS &&
-			ev->resp.fetch.uid == j->lo)
-			err = keep_meta(&p->reader, &ev->resp.fetch, j->lo);
-	} else if (ev->resp.kind == RESP_STATUS && j->kind == READ_EXAMINE && ev->resp.status.code == CODE_UIDVALIDITY &&
-		ev->resp.status.uidvalidity != j->folder->uidvalidity) {
+	if (ev->resp.kind == RESP_FETCH)
+		err = on_fetch(p, &ev->resp.fetch);
+	else if (ev->resp.kind == RESP_STATUS && j != NULL && j->kind == READ_EXAMINE &&
+		ev->resp.status.code == CODE_UIDVALIDITY && ev->resp.status.uidvalidity != j->folder->uidvalidity)
 		pass_leave_out_folder(p, j->folder, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
-	}
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
 }
@@ -373,25 +409,16 @@ static bool know(struct pass *p, const struct reader_job *j, const struct resp_f
 	return true;
 }
 
-static bool is_asked_for(const struct reader_job *j, const struct resp_fetch *m)
-{
-	if ((m->has & FETCH_UID) == 0)
-		return true; /* it may still be told behind the body */
-	return m->uid >= j->lo && m->uid <= j->hi && !uidset_has(&j->seen, m->uid);
-}
-
 static void on_body_begin(struct pass *p, const struct session_event *ev)
 {
 	struct reader *r = &p->reader;
-	struct reader_job *j = job_of(r, ev);
+	struct reader_job *j = job_for(r, READ_BODIES, &ev->resp.fetch);
 	int err = 0;
 
 	r->in_body = true;
-	r->discard = p->step != PASS_COPY || j == NULL || j->kind != READ_BODIES || j->folder->step == FOLDER_LEFT_OUT ||
-		!is_asked_for(j, &ev->resp.fetch);
+	r->discard = p->step != PASS_COPY || j == NULL || j->folder->step == FOLDER_LEFT_OUT;
 	if (r->discard)
 		return;
-	r->body_folder = j->folder;
 	err = relay_begin(&p->relay, j->folder, ev->size, j->single);
 	/* A large message is sent while it arrives: without its date and flags it cannot, and is asked for once more, alone. */
 	if (err == 0 && ev->size > RELAY_SMALL && !know(p, j, &ev->resp.fetch, &err)) {
@@ -448,15 +475,9 @@ static int finish_body(struct pass *p, struct reader_job *j, const struct resp_f
 
 	if (!relay_is_open(relay)) /* its last byte is out already, or the writer had no use for it */
 		return 0;
-	if (!relay_tail(relay)->known) {
-		if (uid != 0 && !is_asked_for(j, m)) {
-			relay_take_back(relay);
-			return 0;
-		}
-		if (!know(p, j, m, &err)) {
-			relay_take_back(relay);
-			return body_unusable(p, j, uid);
-		}
+	if (!relay_tail(relay)->known && !know(p, j, m, &err)) {
+		relay_take_back(relay);
+		return body_unusable(p, j, uid);
 	}
 	if (err == 0)
 		relay_end(relay);
@@ -466,28 +487,27 @@ static int finish_body(struct pass *p, struct reader_job *j, const struct resp_f
 static void on_body_end(struct pass *p, const struct session_event *ev)
 {
 	struct reader *r = &p->reader;
-	struct reader_job *j = job_of(r, ev);
 	const struct resp_fetch *m = &ev->resp.fetch;
-	uint32_t uid = j == NULL ? 0 : (m->has & FETCH_UID) != 0 ? m->uid : j->single ? j->lo : 0;
+	struct reader_job *j = p->step == PASS_ENDED ? NULL : job_for(r, READ_BODIES, m);
+	uint32_t uid = (m->has & FETCH_UID) != 0 ? m->uid : j != NULL && j->single ? j->lo : 0;
+	bool live = j != NULL && p->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT;
 	int err = 0;
 
-	if (!r->in_body || j == NULL || p->step == PASS_ENDED)
-		goto out;
-	if (ev->resp.fetch.body_form == BODY_NIL)
+	if (live && m->body_form == BODY_NIL)
 		pass_leave_out_message(p, j->folder, uid, "the source gave no body for it (NIL)");
-	else if (!r->discard)
+	else if (r->in_body && !r->discard && j != NULL)
 		err = finish_body(p, j, m, uid);
-	else if (p->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT && j->kind == READ_BODIES &&
-		!uidset_has(&j->seen, uid))
+	else if (r->in_body && !r->discard)
+		relay_take_back(&p->relay); /* its UID, told behind it, is not one that was asked for */
+	else if (r->in_body && live)
 		err = body_unusable(p, j, uid);
-	if (err == 0 && uid != 0)
+	if (err == 0 && j != NULL && uid != 0)
 		err = uidset_add(&j->seen, uid);
+	r->in_body = r->discard = false;
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
 	writer_pump(p);
 	pause_if_full(p);
-out:
-	r->in_body = r->discard = false;
 }
 
 /* UIDs that do not exist cost a question each; this is rare. */
@@ -540,45 +560,67 @@ static int scan_done(struct pass *p, struct reader_job *j)
 	return relay_mark(&p->relay, RELAY_MARK, j->folder, r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1);
 }
 
+static void refused(struct pass *p, struct reader_job *j, const struct session_event *ev, int *err)
+{
+	struct outcome why;
+
+	if (p->step != PASS_COPY || j->folder->step == FOLDER_LEFT_OUT || j->kind == READ_BARRIER)
+		return;
+	if (j->kind != READ_EXAMINE) {
+		*err = fetch_refused(p, j, ev);
+		return;
+	}
+	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
+	if (why.radius == RADIUS_FOLDER)
+		pass_leave_out_folder(p, j->folder, why.text);
+	else
+		pass_fail(p, &why);
+}
+
+/* What the jobs at the front promise comes true, in the order in which they were sent. */
+static int retire(struct pass *p)
+{
+	struct reader *r = &p->reader;
+	int err = 0;
+
+	while (r->jobs != 0 && job_at(r, 0)->done && err == 0) {
+		struct reader_job *j = job_at(r, 0);
+
+		if (j->mark != 0)
+			err = relay_mark(&p->relay, RELAY_MARK, j->folder, j->mark);
+		if (err == 0 && j->ends != NULL && p->step == PASS_COPY)
+			end_round(p, j->ends);
+		uidset_done(&j->seen);
+		r->first = (r->first + 1) % READER_JOBS;
+		r->jobs--;
+	}
+	return err;
+}
+
 static void on_done(struct pass *p, const struct session_event *ev)
 {
 	struct reader *r = &p->reader;
 	struct reader_job *j = job_of(r, ev);
-	struct folder *ends;
 	bool ok = ev->resp.status.status == STATUS_OK;
 	int err = 0;
 
-	if (j == NULL)
-		return;
-	ends = j->ends;
-	if (j->kind == READ_META && !ok)
-		r->meta_known = false;
-	if (!ok && p->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT) {
-		if (j->kind == READ_EXAMINE) {
-			struct outcome why;
-
-			outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
-			if (why.radius == RADIUS_FOLDER)
-				pass_leave_out_folder(p, j->folder, why.text);
-			else
-				pass_fail(p, &why);
-		} else {
-			err = fetch_refused(p, j, ev);
-		}
-	}
-	if (ok && j->unnamed)
+	if (j->kind == READ_EXAMINE)
+		r->selected = ok ? j->folder : NULL;
+	if (!ok)
+		refused(p, j, ev, &err);
+	else if (j->unnamed)
 		err = redo_unseen(j);
 	if (err == 0 && j->kind == READ_SCAN)
 		err = scan_done(p, j);
-	if (err == 0 && j->kind == READ_BODIES && j->single)
+	if (j->single && j->kind == READ_BODIES)
 		r->meta_known = false;
-	if (err == 0 && j->mark != 0)
-		err = relay_mark(&p->relay, RELAY_MARK, j->folder, j->mark);
-	job_free(r, j);
+	r->asked -= j->estimate;
+	j->estimate = 0;
+	j->done = true;
+	if (err == 0)
+		err = retire(p);
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
-	if (ends != NULL && p->step == PASS_COPY)
-		end_round(p, ends);
 	reader_pump(p);
 }
 

@@ -14,11 +14,13 @@
 struct pass;
 struct folder;
 
-enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META };
+enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META, READ_BARRIER };
 
+/* One command in flight. Servers may answer several FETCHes interleaved, or the later one first: what arrives is told apart by the selected
+ * folder and the UID, never by the order of commands; what a job promises is handed on only when all before it are done. */
 struct reader_job {
 	enum reader_job_kind kind;
-	bool used;
+	bool done;
 	bool single;           /* one message alone */
 	bool unnamed;          /* a body came without its UID */
 	struct folder *folder;
@@ -38,9 +40,9 @@ struct reader_task {
 #define READER_JOBS 64
 
 struct reader {
-	struct reader_job job[READER_JOBS];
-	unsigned jobs;                /* used */
-	struct reader_job *newest;
+	struct reader_job job[READER_JOBS]; /* ring, in the order of sending */
+	unsigned first, jobs;
+	struct folder *selected;      /* whose EXAMINE was answered last; NULL: none */
 	struct reader_task *task;     /* queue */
 	size_t task_n, task_size, task_at;
 	struct uidset wanted;         /* careful, single: found by the scan, to be fetched */
@@ -52,7 +54,6 @@ struct reader {
 	bool paused;                  /* the relay is full */
 	/* The body that is arriving. */
 	bool in_body, discard;
-	struct folder *body_folder;
 	/* The single message whose body is to come: what the fetch before told of it. */
 	uint32_t meta_uid;
 	bool meta_known;
