@@ -8,8 +8,8 @@
 #include "pass.h"
 
 #define BUDGET (8u << 20)          /* bytes asked for and not yet here; they wait in sockets, not in memory */
-#define CHUNK (1u << 20)           /* bytes in one FETCH, by estimate */
-#define CHUNK_MESSAGES_MAX 512
+#define CHUNK (4u << 20)           /* bytes in one FETCH, by estimate */
+#define CHUNK_MESSAGES_MAX 2000
 #define AVERAGE_FIRST (16u << 10)  /* bytes of a message before any was seen */
 #define SCAN_MESSAGES 250
 #define WANTED_MAX 4096            /* UIDs of one scan kept in memory */
@@ -134,23 +134,25 @@ static int fetch_range(struct pass *p, struct reader_job *j, unsigned items)
 	return send_fetch(p, j, span_of(set, (size_t)n), items);
 }
 
-/* Dovecot answers a UID FETCH before an earlier one is through when its output is blocked. A FETCH by sequence number may not be
- * reordered with a UID command (RFC 9051 section 5.5), so it keeps two of them apart, and with them the order of the messages. */
-static int issue_barrier(struct pass *p, struct folder *f)
+/* Whether a FETCH of bodies of this folder may be sent now. Servers may answer a second one before the first is through (Dovecot does when its output is
+ * blocked), and the order of the messages would be lost. So the next is sent when the one before is nearly through, and where a server was seen
+ * to mix them, when it is done. An EXAMINE between keeps them apart anyway. */
+static bool may_fetch(struct reader *r, const struct reader_task *t)
 {
-	struct reader_job *j = job_new(&p->reader, READ_BARRIER, f, 0, 0);
-	uint32_t tag;
-	int err = session_fetch(peer_session(p->peer[SOURCE]), CMD_FETCH, SPAN("1"), FETCH_UID, 0, &tag);
+	unsigned before = 0;
 
-	if (err == 0)
-		remember(p, j, tag);
-	return err;
-}
+	for (unsigned i = r->jobs; i-- > 0;) {
+		struct reader_job *j = job_at(r, i);
 
-/* True when the newest command in flight is a FETCH of bodies. */
-static bool needs_barrier(struct reader *r)
-{
-	return r->jobs != 0 && job_at(r, r->jobs - 1)->kind == READ_BODIES;
+		if (j->kind == READ_EXAMINE)
+			break;
+		if (j->kind != READ_BODIES || j->done)
+			continue;
+		before++;
+		if (t->single || r->mixes || before > 1 || uidset_max(&j->seen) < j->lo + (j->hi - j->lo) / 2)
+			return false;
+	}
+	return true;
 }
 
 static void charge(struct reader *r, struct reader_job *j, uint64_t messages)
@@ -177,12 +179,8 @@ static int issue_direct(struct pass *p, struct reader_task *t)
 	struct reader *r = &p->reader;
 	uint64_t messages = chunk_messages(r);
 	uint32_t hi = end_of_range(t->next, width_for(t->folder, messages), t->last);
-	int err = needs_barrier(r) ? issue_barrier(p, t->folder) : 0;
-	struct reader_job *j;
+	struct reader_job *j = job_new(r, READ_BODIES, t->folder, t->next, hi);
 
-	if (err != 0)
-		return err;
-	j = job_new(r, READ_BODIES, t->folder, t->next, hi);
 	j->mark = hi == UINT32_MAX ? hi : hi + 1;
 	charge(r, j, messages < t->folder->messages ? messages : t->folder->messages);
 	t->next = j->mark;
@@ -227,8 +225,6 @@ static int issue_wanted(struct pass *p, struct reader_task *t)
 	if (err == 0)
 		err = uidset_remove_range(&r->wanted, lo, hi);
 	uidset_done(&chunk);
-	if (err == 0 && needs_barrier(r))
-		err = issue_barrier(p, t->folder);
 	if (err == 0 && t->single)
 		err = fetch_range(p, job_new(r, READ_META, t->folder, lo, lo), META_ITEMS);
 	if (err != 0)
@@ -280,8 +276,12 @@ static bool issue(struct pass *p)
 			uidset_reset(&t->folder->redo);
 		}
 	} else if (r->wanted.n != 0) {
+		if (!may_fetch(r, t))
+			return false;
 		err = issue_wanted(p, t);
 	} else if (t->next <= t->last && t->next != 0 && !t->single) {
+		if (!t->careful && !may_fetch(r, t))
+			return false;
 		err = t->careful ? issue_scan(p, t) : issue_direct(p, t);
 		if (t->next == UINT32_MAX)
 			t->last = 0;
@@ -409,12 +409,22 @@ static bool know(struct pass *p, const struct reader_job *j, const struct resp_f
 	return true;
 }
 
+static const struct reader_job *oldest_fetch(struct reader *r)
+{
+	for (unsigned i = 0; i < r->jobs; i++)
+		if (job_at(r, i)->kind == READ_BODIES && !job_at(r, i)->done)
+			return job_at(r, i);
+	return NULL;
+}
+
 static void on_body_begin(struct pass *p, const struct session_event *ev)
 {
 	struct reader *r = &p->reader;
 	struct reader_job *j = job_for(r, READ_BODIES, &ev->resp.fetch);
 	int err = 0;
 
+	if (j != NULL && j != oldest_fetch(r))
+		r->mixes = true;
 	r->in_body = true;
 	r->discard = p->step != PASS_COPY || j == NULL || j->folder->step == FOLDER_LEFT_OUT;
 	if (r->discard)
@@ -506,8 +516,8 @@ static void on_body_end(struct pass *p, const struct session_event *ev)
 	r->in_body = r->discard = false;
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
-	writer_pump(p);
 	pause_if_full(p);
+	reader_pump(p); /* the next FETCH may be due */
 }
 
 /* UIDs that do not exist cost a question each; this is rare. */
@@ -564,7 +574,7 @@ static void refused(struct pass *p, struct reader_job *j, const struct session_e
 {
 	struct outcome why;
 
-	if (p->step != PASS_COPY || j->folder->step == FOLDER_LEFT_OUT || j->kind == READ_BARRIER)
+	if (p->step != PASS_COPY || j->folder->step == FOLDER_LEFT_OUT)
 		return;
 	if (j->kind != READ_EXAMINE) {
 		*err = fetch_refused(p, j, ev);

@@ -14,7 +14,7 @@
 struct pass;
 struct folder;
 
-enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META, READ_BARRIER };
+enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META };
 
 /* One command in flight. Servers may answer several FETCHes interleaved, or the later one first: what arrives is told apart by the selected
  * folder and the UID, never by the order of commands; what a job promises is handed on only when all before it are done. */
@@ -42,6 +42,7 @@ struct reader_task {
 struct reader {
 	struct reader_job job[READER_JOBS]; /* ring, in the order of sending */
 	unsigned first, jobs;
+	bool mixes;                   /* the server was seen to answer a later FETCH before an earlier one was through */
 	struct folder *selected;      /* whose EXAMINE was answered last; NULL: none */
 	struct reader_task *task;     /* queue */
 	size_t task_n, task_size, task_at;

@@ -7,6 +7,7 @@
 
 #define WINDOW_MESSAGES 100
 #define WINDOW_BYTES (1u << 20)
+#define WINDOW_MESSAGE (4u << 20) /* a larger message goes alone: what a break in it costs is only itself */
 #define UNDER_WAY_MAX (8u << 20) /* bytes in APPENDs without answer */
 
 void writer_init(struct writer *w)
@@ -319,7 +320,7 @@ static void drop_head(struct pass *p)
 static bool message_begin(struct pass *p, struct relay_item *h)
 {
 	struct writer *w = &p->writer;
-	bool alone = h->single || h->size > RELAY_SMALL;
+	bool alone = h->single || h->size > WINDOW_MESSAGE;
 	struct append_message m = { .flags = relay_flags(&p->relay), .date = relay_date(&p->relay), .size = h->size };
 
 	if (w->open != NULL && (alone || w->open->folder != h->folder || window_is_full(p, w->open) || writer_has_requests(p)))
@@ -352,6 +353,10 @@ static bool message_send(struct pass *p, struct relay_item *h)
 		struct span ready = relay_ready(&p->relay);
 		size_t taken = 0;
 
+		/* The last byte waits until the source's response has come to its proper end: what was cut, or mixed with
+		 * other bytes on the way, never becomes a message. */
+		if (!h->whole && ready.n == h->left)
+			ready.n--;
 		if (ready.n == 0 || session_body_due(target_session(p)) == 0 || peer_is_full(p->peer[TARGET]))
 			return false;
 		if (writer_failed(p, peer_body(p->peer[TARGET], ready, &taken)) || taken == 0)
