@@ -361,7 +361,8 @@ void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_
 	enqueue(l, r);
 }
 
-void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg)
+void ledger_load_sets(
+	struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg)
 {
 	struct request *r = request_new(REQUEST_LOAD_SETS, arg);
 

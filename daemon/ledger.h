@@ -111,11 +111,13 @@ typedef void ledger_sets_fn(void *arg, int err, const char *const *source_uids, 
 
 /* Finds or makes the rows of these names; answers with one row for each, in order. */
 void ledger_register(struct ledger *l, const char *const *names, size_t n, ledger_mailboxes_fn *fn, void *arg);
-/* Writes the rows but for left_out and the counts, which grow by ledger_add_batches(). A row whose id is 0 is found or made by its name. */
+/* Writes the rows but for left_out and the counts, which grow by ledger_add_batches(). Where id is 0 the row is found or
+ * made by its name. */
 void ledger_save_mailboxes(struct ledger *l, const struct ledger_mailbox *rows, size_t n, ledger_done_fn *fn, void *arg);
 void ledger_load_folders(struct ledger *l, int64_t mailbox, ledger_folders_fn *fn, void *arg);
-/* Writes the row of these two paths (new when there is none) and answers with its id. The counts grow by ledger_add_batches() only.
- * `forget`: drops all batches of the folder first (a changed UIDVALIDITY is a fence), and its counts become the row's. */
+/* Writes the row of these two paths (new when there is none) and answers with its id. The counts grow by
+ * ledger_add_batches(). `forget`: drops all batches of the folder (a changed UIDVALIDITY is a fence), and its counts
+ * become the row's. */
 void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool forget, ledger_id_fn *fn, void *arg);
 /* Records batches; updates source_next, floor and counts of folder and mailbox in the same transaction. fn may be NULL here and below. */
 void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);

@@ -20,41 +20,51 @@ static const char *const sql[ST_N] = {
 	[ST_COMMIT] = "COMMIT",
 	[ST_ROLLBACK] = "ROLLBACK",
 	[ST_MAILBOX_NEW] = "INSERT INTO mailboxes (name, state) VALUES (?1, 'queued') ON CONFLICT (name) DO NOTHING",
-	[ST_MAILBOX_FIND] = "SELECT m.id, m.name, m.state, m.reason, m.attempts, m.next_attempt, m.since, m.last_synced, m.copied, m.adopted,"
-			    " m.bytes, (SELECT count(*) FROM skips s WHERE s.mailbox = m.id) FROM mailboxes m WHERE m.name = ?1",
-	[ST_MAILBOX_SAVE] = "UPDATE mailboxes SET state = ?2, reason = ?3, attempts = ?4, next_attempt = ?5, since = ?6,"
-			    " last_synced = ?7 WHERE id = ?1",
-	[ST_MAILBOX_SAVE_NEW] = "INSERT INTO mailboxes (name, state, reason, attempts, next_attempt, since, last_synced)"
-				" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET state = ?2, reason = ?3,"
-				" attempts = ?4, next_attempt = ?5, since = ?6, last_synced = ?7",
+	[ST_MAILBOX_FIND] =
+		"SELECT m.id, m.name, m.state, m.reason, m.attempts, m.next_attempt, m.since, m.last_synced, m.copied, m.adopted,"
+		" m.bytes, (SELECT count(*) FROM skips s WHERE s.mailbox = m.id) FROM mailboxes m WHERE m.name = ?1",
+	[ST_MAILBOX_SAVE] =
+		"UPDATE mailboxes SET state = ?2, reason = ?3, attempts = ?4, next_attempt = ?5, since = ?6,"
+		" last_synced = ?7 WHERE id = ?1",
+	[ST_MAILBOX_SAVE_NEW] =
+		"INSERT INTO mailboxes (name, state, reason, attempts, next_attempt, since, last_synced)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET state = ?2, reason = ?3,"
+		" attempts = ?4, next_attempt = ?5, since = ?6, last_synced = ?7",
 	[ST_MAILBOX_COUNT] = "UPDATE mailboxes SET copied = copied + ?2, adopted = adopted + ?3, bytes = bytes + ?4"
 			     " WHERE id = (SELECT mailbox FROM folders WHERE id = ?1)",
-	[ST_FOLDER_LIST] = "SELECT id, source_path, target_path, source_uidvalidity, target_uidvalidity, source_next, floor, open,"
-			   " source_messages, source_uidnext, source_modseq, copied, adopted FROM folders WHERE mailbox = ?1"
-			   " ORDER BY id",
-	[ST_FOLDER_SAVE] = "UPDATE folders SET source_uidvalidity = ?4, target_uidvalidity = ?5, source_next = ?6, floor = ?7, open = ?8,"
-			   " source_messages = ?9, source_uidnext = ?10, source_modseq = ?11"
-			   " WHERE mailbox = ?1 AND source_path = ?2 AND target_path = ?3 RETURNING id",
-	[ST_FOLDER_NEW] = "INSERT INTO folders (mailbox, source_path, target_path, source_uidvalidity, target_uidvalidity,"
-			  " source_next, floor, open, source_messages, source_uidnext, source_modseq)"
-			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
+	[ST_FOLDER_LIST] =
+		"SELECT id, source_path, target_path, source_uidvalidity, target_uidvalidity, source_next, floor, open,"
+		" source_messages, source_uidnext, source_modseq, copied, adopted FROM folders WHERE mailbox = ?1"
+		" ORDER BY id",
+	[ST_FOLDER_SAVE] =
+		"UPDATE folders SET source_uidvalidity = ?4, target_uidvalidity = ?5, source_next = ?6, floor = ?7, open = ?8,"
+		" source_messages = ?9, source_uidnext = ?10, source_modseq = ?11"
+		" WHERE mailbox = ?1 AND source_path = ?2 AND target_path = ?3 RETURNING id",
+	[ST_FOLDER_NEW] =
+		"INSERT INTO folders (mailbox, source_path, target_path, source_uidvalidity, target_uidvalidity,"
+		" source_next, floor, open, source_messages, source_uidnext, source_modseq)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
 	[ST_FOLDER_FORGET] = "DELETE FROM batches WHERE folder = ?1",
 	[ST_FOLDER_RECOUNT] = "UPDATE folders SET copied = ?2, adopted = ?3 WHERE id = ?1",
-	[ST_FOLDER_MOVE] = "UPDATE folders SET source_next = ?2, floor = ?3, copied = copied + ?4, adopted = adopted + ?5 WHERE id = ?1",
-	[ST_BATCH_NEW] = "INSERT INTO batches (folder, source_lo, source_hi, target_lo, target_hi, source_uids, target_uids, flags)"
-			 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[ST_FOLDER_MOVE] =
+		"UPDATE folders SET source_next = ?2, floor = ?3, copied = copied + ?4, adopted = adopted + ?5 WHERE id = ?1",
+	[ST_BATCH_NEW] =
+		"INSERT INTO batches (folder, source_lo, source_hi, target_lo, target_hi, source_uids, target_uids, flags)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	/* The folder is said twice: so each half is served by its own index. */
 	[ST_BATCH_LIST] = "SELECT source_uids, target_uids FROM batches WHERE (folder = ?1 AND source_hi >= ?2)"
 			  " OR (folder = ?1 AND target_hi >= ?3) ORDER BY id",
-	[ST_SKIP_NEW] = "INSERT INTO skips (mailbox, folder_path, uid, folder, message_id, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-			" ON CONFLICT DO UPDATE SET folder = ?4, message_id = ?5, reason = ?6",
+	[ST_SKIP_NEW] =
+		"INSERT INTO skips (mailbox, folder_path, uid, folder, message_id, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+		" ON CONFLICT DO UPDATE SET folder = ?4, message_id = ?5, reason = ?6",
 	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND folder_path = ?2",
 };
 
 /* The -wal belongs to the file: with another one it would be damage, too. */
 static int damaged(struct ledger_db *db, const char *how)
 {
-	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it and its -wal away: " OUT, db->path, how);
+	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it and its -wal away: " OUT,
+		db->path, how);
 }
 
 static int failed(struct ledger_db *db)
@@ -65,11 +75,12 @@ static int failed(struct ledger_db *db)
 	if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT)
 		return damaged(db, words);
 	if (rc == SQLITE_FULL)
-		return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be written: the disk is full; make room and run again",
-			db->path);
+		return ledger_fail(db->failure, LEDGER_FAILED,
+			"the ledger %s cannot be written: the disk is full; make room and run again", db->path);
 	errno = rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db->sql) : 0;
 	if (errno != 0)
-		return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be used: %s (%m)", db->path, words);
+		return ledger_fail(
+			db->failure, LEDGER_FAILED, "the ledger %s cannot be used: %s (%m)", db->path, words);
 	return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be used: %s", db->path, words);
 }
 
@@ -98,7 +109,8 @@ static int check_damage(struct ledger_db *db)
 	sqlite3_stmt *st = NULL;
 	int err = LEDGER_OK;
 
-	if (sqlite3_prepare_v2(db->sql, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW)
+	if (sqlite3_prepare_v2(db->sql, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK ||
+		sqlite3_step(st) != SQLITE_ROW)
 		err = failed(db);
 	else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
 		err = damaged(db, (const char *)sqlite3_column_text(st, 0));
@@ -112,11 +124,12 @@ static int use_wal(struct ledger_db *db)
 	sqlite3_stmt *st = NULL;
 	int err = LEDGER_OK;
 
-	if (sqlite3_prepare_v2(db->sql, "PRAGMA journal_mode = WAL", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW)
+	if (sqlite3_prepare_v2(db->sql, "PRAGMA journal_mode = WAL", -1, &st, NULL) != SQLITE_OK ||
+		sqlite3_step(st) != SQLITE_ROW)
 		err = failed(db);
 	else if (strcmp((const char *)sqlite3_column_text(st, 0), "wal") != 0)
-		err = ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be used: its file system has no write-ahead logs",
-			db->path);
+		err = ledger_fail(db->failure, LEDGER_FAILED,
+			"the ledger %s cannot be used: its file system has no write-ahead logs", db->path);
 	sqlite3_finalize(st);
 	return err;
 }
@@ -161,21 +174,23 @@ int ledger_db_open(struct ledger_db *db, bool check)
 	sqlite3_int64 version = 0;
 	int err = LEDGER_OK;
 
-	if (sqlite3_open_v2(db->path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(db->path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+		    NULL) != SQLITE_OK)
 		return failed(db);
 	sqlite3_busy_timeout(db->sql, BUSY_MS);
 	err = ask(db, "PRAGMA user_version", &version);
 	if (err == LEDGER_OK && version > LEDGER_VERSION)
 		return ledger_fail(db->failure, LEDGER_NEWER,
-			"the ledger %s was written by a newer godwit (version %lld, this one knows %d); use that one, or move the file away: "
-			OUT, db->path, (long long)version, LEDGER_VERSION);
+			"the ledger %s was written by a newer godwit (version %lld, this one knows %d); use that one, or move the file away: " OUT,
+			db->path, (long long)version, LEDGER_VERSION);
 	if (err == LEDGER_OK && version <= 0)
 		err = check_empty(db);
 	if (err == LEDGER_OK)
 		err = use_wal(db);
 	if (err == LEDGER_OK)
-		err = execute(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-				  "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000");
+		err = execute(db,
+			"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+			"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000");
 	if (err == LEDGER_OK && check && version > 0)
 		err = check_damage(db);
 	if (err == LEDGER_OK && version <= 0)
@@ -229,7 +244,8 @@ static int run_on(struct ledger_db *db, sqlite3_stmt *st, const char *what, int6
 	int err = run(db, st, NULL);
 
 	if (err == LEDGER_OK && sqlite3_changes(db->sql) == 0)
-		err = ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s has no %s %lld", db->path, what, (long long)id);
+		err = ledger_fail(
+			db->failure, LEDGER_FAILED, "the ledger %s has no %s %lld", db->path, what, (long long)id);
 	return err;
 }
 
@@ -253,11 +269,16 @@ static int find_mailbox(struct ledger_db *db, struct request *r, const char *nam
 
 	text(st, 1, name);
 	if (sqlite3_step(st) == SQLITE_ROW)
-		*m = (struct ledger_mailbox){ .id = sqlite3_column_int64(st, 0), .name = column(r, st, 1),
-			.state = state_of(column(r, st, 2)), .reason = column(r, st, 3),
-			.attempts = (uint32_t)sqlite3_column_int64(st, 4), .next_attempt = sqlite3_column_int64(st, 5),
-			.since = sqlite3_column_int64(st, 6), .last_synced = sqlite3_column_int64(st, 7),
-			.copied = (uint64_t)sqlite3_column_int64(st, 8), .adopted = (uint64_t)sqlite3_column_int64(st, 9),
+		*m = (struct ledger_mailbox){ .id = sqlite3_column_int64(st, 0),
+			.name = column(r, st, 1),
+			.state = state_of(column(r, st, 2)),
+			.reason = column(r, st, 3),
+			.attempts = (uint32_t)sqlite3_column_int64(st, 4),
+			.next_attempt = sqlite3_column_int64(st, 5),
+			.since = sqlite3_column_int64(st, 6),
+			.last_synced = sqlite3_column_int64(st, 7),
+			.copied = (uint64_t)sqlite3_column_int64(st, 8),
+			.adopted = (uint64_t)sqlite3_column_int64(st, 9),
 			.bytes = (uint64_t)sqlite3_column_int64(st, 10),
 			.left_out = (uint64_t)sqlite3_column_int64(st, 11) };
 	else
@@ -326,16 +347,20 @@ static int load_folders(struct ledger_db *db, struct request *r)
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		if (r->answer.n == r->answer.size)
 			grow_folders(r);
-		r->answer.folders[r->answer.n++] = (struct ledger_folder){ .id = sqlite3_column_int64(st, 0), .mailbox = r->id,
-			.source_path = column(r, st, 1), .target_path = column(r, st, 2),
+		r->answer.folders[r->answer.n++] = (struct ledger_folder){ .id = sqlite3_column_int64(st, 0),
+			.mailbox = r->id,
+			.source_path = column(r, st, 1),
+			.target_path = column(r, st, 2),
 			.source_uidvalidity = (uint32_t)sqlite3_column_int64(st, 3),
 			.target_uidvalidity = (uint32_t)sqlite3_column_int64(st, 4),
-			.source_next = (uint32_t)sqlite3_column_int64(st, 5), .floor = (uint32_t)sqlite3_column_int64(st, 6),
+			.source_next = (uint32_t)sqlite3_column_int64(st, 5),
+			.floor = (uint32_t)sqlite3_column_int64(st, 6),
 			.open = sqlite3_column_int64(st, 7) != 0,
 			.source_messages = (uint32_t)sqlite3_column_int64(st, 8),
 			.source_uidnext = (uint32_t)sqlite3_column_int64(st, 9),
 			.source_modseq = (uint64_t)sqlite3_column_int64(st, 10),
-			.copied = (uint64_t)sqlite3_column_int64(st, 11), .adopted = (uint64_t)sqlite3_column_int64(st, 12) };
+			.copied = (uint64_t)sqlite3_column_int64(st, 11),
+			.adopted = (uint64_t)sqlite3_column_int64(st, 12) };
 	}
 	err = rc == SQLITE_DONE ? LEDGER_OK : failed(db);
 	sqlite3_reset(st);
