@@ -128,7 +128,7 @@ void pass_fail(struct pass *p, const struct outcome *why)
 		struct relay_item *h = relay_head(&p->relay);
 
 		/* A message whose rest will not come cannot be finished: its connection is given up. */
-		if (p->writer.sending && p->peer[SOURCE] == NULL && h->missing != 0)
+		if (p->writer.sending && p->peer[SOURCE] == NULL && !h->whole)
 			pass_end(p);
 		else
 			drain(p);
@@ -171,7 +171,7 @@ void pass_lost(struct pass *p, enum side side, const struct conn_failure *failur
 	pass_fail(p, &why);
 	/* Without the target nothing can be waited for; without the source a half-sent message cannot be finished. */
 	if (p->step == PASS_DRAIN &&
-		(side == TARGET || (p->writer.sending && relay_head(&p->relay) != NULL && relay_head(&p->relay)->missing != 0)))
+		(side == TARGET || (p->writer.sending && relay_head(&p->relay) != NULL && !relay_head(&p->relay)->whole)))
 		pass_end(p);
 }
 
