@@ -290,3 +290,9 @@ int framer_next(struct framer *f, struct span *in, struct frame *ret)
 		f->err = line_next(f, in, ret);
 	return f->err;
 }
+
+void framer_trim(struct framer *f)
+{
+	if (f->kept.n == 0)
+		buf_done(&f->kept);
+}

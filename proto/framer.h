@@ -43,5 +43,7 @@ void framer_free(struct framer **f);
  * literal is longer than allowed), PROTO_ERR_SYNTAX; after an error the framer is dead and repeats it. A line that
  * lies whole within `in` is not copied. */
 int framer_next(struct framer *f, struct span *in, struct frame *ret);
+/* Frees what is kept between responses; does nothing in the middle of one. Not before the last frame is done with. */
+void framer_trim(struct framer *f);
 
 #endif

@@ -14,6 +14,9 @@ const struct session_limits session_limits_default = {
 	.sync_above = 32u << 20,
 };
 
+/* Bytes of a command that are kept for session_describe() when it is sent; a longer one is described by its name. */
+#define KEEP_MAX 512
+
 struct session *session_new(const struct session_limits *limits)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -38,7 +41,7 @@ static void flight_free(struct flight *f)
 
 void session_free(struct session **s)
 {
-	if (*s == NULL)
+	if (s == NULL || *s == NULL)
 		return;
 	while ((*s)->first != NULL) {
 		struct flight *f = (*s)->first;
@@ -53,34 +56,64 @@ void session_free(struct session **s)
 	*s = NULL;
 }
 
-/* Words for an error, without stdio. */
-static int fail(struct session *s, int err, const char *words, uint64_t number, const char *more)
+static void say(struct session *s, const char *words)
 {
-	struct buf b;
+	size_t n = strlen(s->text), room = sizeof(s->text) - 1 - n, add = strlen(words);
 
-	buf_init(&b, sizeof(s->text) - 1);
-	(void)buf_add_str(&b, words);
-	if (number != 0)
-		(void)buf_add_u64(&b, number);
-	(void)buf_add_str(&b, more);
-	if (b.n == 0)
-		(void)buf_add_str(&b, proto_strerror(err));
-	if (b.n != 0)
-		memcpy(s->text, buf_span(&b).p, b.n);
-	s->text[b.n] = '\0';
-	buf_done(&b);
+	add = add < room ? add : room;
+	memcpy(s->text + n, words, add);
+	s->text[n + add] = '\0';
+}
+
+static void say_number(struct session *s, uint64_t v)
+{
+	char digits[21], *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	say(s, p);
+}
+
+/* What a peer sent, made fit for a line of text. */
+static void say_bytes(struct session *s, struct span bytes)
+{
+	bytes = span_first(span_trim(bytes), 60);
+	for (size_t i = 0; i < bytes.n && bytes.p[i] != '\r' && bytes.p[i] != '\n'; i++) {
+		char one[2] = { bytes.p[i] >= 0x20 && bytes.p[i] < 0x7f ? bytes.p[i] : '?', '\0' };
+
+		say(s, one);
+	}
+}
+
+/* The first error stands. `bytes`: what was wrong. No allocation: memory may be what is missing. */
+static int fail(struct session *s, int err, const char *words, struct span bytes)
+{
+	if (s->err != 0)
+		return s->err;
 	s->err = err;
+	say(s, words);
+	if (bytes.n != 0) {
+		say(s, ": ");
+		say_bytes(s, bytes);
+	}
 	return err;
 }
 
-static int fail_input(struct session *s, int err)
+static int fail_input(struct session *s, int err, struct span bytes)
 {
-	if (err == PROTO_ERR_CAP)
-		return fail(s, err, "the server sent a line or literal longer than the limit of ",
-			s->limits.framer.line_max, " bytes");
 	if (err == PROTO_ERR_NOMEM)
-		return fail(s, err, "out of memory", 0, "");
-	return fail(s, err, "the server sent something that is not IMAP", 0, "");
+		return fail(s, err, "out of memory", SPAN_NONE);
+	if (err != PROTO_ERR_CAP)
+		return fail(s, err, "the server sent something that is not IMAP", bytes);
+	fail(s, err, "the server sent a response longer than ", SPAN_NONE);
+	say_number(s, s->limits.framer.line_max);
+	say(s, " bytes, or one that is too deep, or a message larger than ");
+	say_number(s, s->limits.framer.body_max);
+	say(s, " bytes");
+	return err;
 }
 
 /* Output. */
@@ -102,6 +135,27 @@ static void forget(struct session *s, struct flight *gone)
 	flight_free(gone);
 }
 
+void session_take_back(struct session *s, struct flight *f)
+{
+	assert(f == s->last && !f->begun);
+	s->unsent -= f->cmd.text.n;
+	s->inflight--;
+	if (s->out == f)
+		s->out = NULL;
+	forget(s, f);
+}
+
+void session_append_close(struct session *s)
+{
+	struct flight *f = s->append;
+	int err = cmd_text(&f->cmd, SPAN("\r\n"));
+
+	assert(err == 0); /* the room was taken with the message */
+	s->unsent += 2;
+	f->open = false;
+	s->append = NULL;
+}
+
 static const struct cmd_mark *mark_here(const struct flight *f)
 {
 	if (f->mark >= f->cmd.mark_n || f->cmd.mark[f->mark].at != f->sent)
@@ -114,7 +168,11 @@ static void drop_rest(struct session *s, struct flight *f)
 	s->unsent -= f->cmd.text.n - f->sent;
 	f->cmd.text.n = f->sent;
 	f->cmd.mark_n = f->mark;
-	f->open = false;
+	if (f->open) {
+		f->open = false;
+		s->append = NULL;
+		s->append_refused = true;
+	}
 }
 
 /* True when the output goes on with the next command. */
@@ -122,7 +180,7 @@ static bool is_over(struct session *s, struct flight *f)
 {
 	const struct cmd_mark *m;
 
-	if (!f->begun && !f->answered)
+	if (!f->begun)
 		return false;
 	while ((m = mark_here(f)) != NULL) {
 		if (m->kind == CMD_WAIT) {
@@ -138,15 +196,10 @@ static bool is_over(struct session *s, struct flight *f)
 	}
 	if (f->sent < f->cmd.text.n)
 		return false;
-	/* Refused between two of its messages: the line is to be ended. Memory being out leaves the command as it is, and the connection useless. */
+	/* Refused before its end. Servers that read on up to the end of the line must get one: the next command would be swallowed. */
 	if (f->open && f->answered) {
-		f->open = false;
-		s->append = NULL;
-		if (cmd_text(&f->cmd, SPAN("\r\n")) != 0) {
-			fail_input(s, PROTO_ERR_NOMEM);
-			return false;
-		}
-		s->unsent += 2;
+		session_append_close(s);
+		s->append_refused = true;
 		return false;
 	}
 	return !f->open;
@@ -160,8 +213,8 @@ void session_advance(struct session *s)
 		s->out = f->next;
 		if (f->answered)
 			forget(s, f);
-		else
-			cmd_done(&f->cmd); /* what is sent need not be kept */
+		else if (f->cmd.text.size > KEEP_MAX)
+			cmd_done(&f->cmd);
 	}
 }
 
@@ -217,10 +270,14 @@ void session_body_sent(struct session *s, uint64_t n)
 bool session_is_mid_body(const struct session *s)
 {
 	for (const struct flight *f = s->out; f != NULL; f = f->next)
-		for (size_t i = f->mark; i < f->cmd.mark_n; i++)
-			if (f->cmd.mark[i].kind == CMD_BODY &&
-				(i != f->mark || f->body_sent < f->cmd.mark[i].size || f->sent < f->cmd.mark[i].at))
+		for (size_t i = f->mark; i < f->cmd.mark_n; i++) {
+			const struct cmd_mark *m = &f->cmd.mark[i];
+
+			if (m->kind == CMD_WAIT && f->answered)
+				break; /* the rest will be dropped */
+			if (m->kind == CMD_BODY && (i != f->mark || f->body_sent < m->size || f->sent < m->at))
 				return true;
+		}
 	return false;
 }
 
@@ -268,17 +325,19 @@ static int take_tagged(struct session *s, struct session_event *ev)
 	if (tag.n > 1 && tag.p[0] == 'g' && span_to_u32(span_from(tag, 1), &number))
 		f = find(s, number);
 	if (f == NULL || f->answered || !is_sent_in_part(s, f))
-		return fail(s, PROTO_ERR_SYNTAX, "the server answered a command that was never sent", 0, "");
+		return fail(s, PROTO_ERR_SYNTAX, "the server answered a command that is not in flight", tag);
 	ev->kind = EVENT_DONE;
 	about(ev, f);
 	f->answered = true;
 	s->inflight--;
 	if (f->command == CMD_COMPRESS || f->command == CMD_UNAUTHENTICATE)
 		s->barrier = false;
+	if (f->command == CMD_UNAUTHENTICATE && ev->resp.status.status == STATUS_OK)
+		s->utf8 = false; /* RFC 8437 section 3: what was enabled is not any more */
 	for (const struct flight *o = s->out; o != NULL; o = o->next)
 		if (o == f) {
 			session_advance(s);
-			return s->err;
+			return 0;
 		}
 	forget(s, f);
 	return 0;
@@ -297,17 +356,22 @@ static bool take_continue(struct session *s, struct session_event *ev)
 		return false;
 	ev->kind = EVENT_GO_AHEAD;
 	about(ev, f);
+	session_advance(s); /* past an empty message */
 	return true;
 }
 
-static void note_caps(struct session *s, const struct resp *r)
+static void note(struct session *s, const struct resp *r)
 {
+	bool is_status = r->kind == RESP_STATUS || r->kind == RESP_TAGGED;
+
 	if (r->kind == RESP_CAPABILITY)
 		s->caps = r->caps;
-	else if ((r->kind == RESP_STATUS || r->kind == RESP_TAGGED) && r->status.code == CODE_CAPABILITY)
+	else if (is_status && r->status.code == CODE_CAPABILITY && (r->status.status == STATUS_OK || r->status.status == STATUS_PREAUTH))
 		s->caps = r->status.caps;
-	if (r->kind == RESP_STATUS && r->status.status == STATUS_BYE)
+	else if (r->kind == RESP_STATUS && r->status.status == STATUS_BYE)
 		s->bye = true;
+	else if (r->kind == RESP_ENABLED && caps_has(&r->caps, CAP_UTF8_ACCEPT))
+		s->utf8 = true; /* RFC 6855 section 3 */
 }
 
 /* A body that came as a string is told like a streamed one: in three events, from a copy of the response. */
@@ -315,10 +379,9 @@ static int hold(struct session *s, struct span line, struct session_event *ev)
 {
 	int err;
 
-	buf_reset(&s->held);
 	err = buf_append(&s->held, line);
 	if (err != 0)
-		return fail_input(s, err);
+		return fail_input(s, err, SPAN_NONE);
 	s->held_step = HELD_DATA;
 	ev->kind = EVENT_BODY_BEGIN;
 	ev->size = ev->resp.fetch.body.n;
@@ -330,7 +393,7 @@ static int next_held(struct session *s, struct session_event *ev)
 	int err = resp_parse(buf_span(&s->held), SIZE_MAX, &s->arena, &ev->resp);
 
 	if (err != 0)
-		return fail_input(s, err);
+		return fail_input(s, err, SPAN_NONE);
 	about_oldest(s, ev);
 	if (s->held_step == HELD_DATA && ev->resp.fetch.body.n != 0) {
 		ev->kind = EVENT_BODY_DATA;
@@ -343,15 +406,15 @@ static int next_held(struct session *s, struct session_event *ev)
 	return 0;
 }
 
-/* A complete response. True when it makes an event. */
+/* A complete response. True when it makes an event, or an error. */
 static bool take_line(struct session *s, const struct frame *frame, struct session_event *ev, int *err)
 {
 	*err = resp_parse(frame->bytes, frame->streamed, &s->arena, &ev->resp);
 	if (*err != 0) {
-		*err = fail_input(s, *err);
+		fail_input(s, *err, frame->bytes);
 		return true;
 	}
-	note_caps(s, &ev->resp);
+	note(s, &ev->resp);
 	if (ev->resp.kind == RESP_TAGGED) {
 		*err = take_tagged(s, ev);
 		return true;
@@ -371,6 +434,30 @@ static bool take_line(struct session *s, const struct frame *frame, struct sessi
 	return true;
 }
 
+/* Lets go of what one response needed: idle sessions are many. */
+static void rest(struct session *s)
+{
+	if (s->inflight != 0)
+		return;
+	arena_done(&s->arena);
+	framer_trim(s->framer);
+}
+
+static int body_begin(struct session *s, const struct frame *frame, struct session_event *ev)
+{
+	int err = resp_parse_fetch_begin(frame->bytes, frame->streamed, &s->arena, &ev->resp.fetch);
+
+	if (err != 0)
+		return fail_input(s, err, frame->bytes);
+	s->in_body = true;
+	ev->kind = EVENT_BODY_BEGIN;
+	ev->size = frame->size;
+	ev->binary = frame->literal8;
+	ev->resp.kind = RESP_FETCH;
+	about_oldest(s, ev);
+	return 0;
+}
+
 int session_next(struct session *s, struct span *in, struct session_event *ev)
 {
 	struct frame frame;
@@ -382,12 +469,14 @@ int session_next(struct session *s, struct span *in, struct session_event *ev)
 	arena_reset(&s->arena);
 	if (s->held_step != HELD_NONE)
 		return next_held(s, ev);
+	buf_done(&s->held);
 	for (;;) {
 		err = framer_next(s->framer, in, &frame);
 		if (err != 0)
-			return fail_input(s, err);
+			return fail_input(s, err, SPAN_NONE);
 		switch (frame.kind) {
 		case FRAME_NONE:
+			rest(s);
 			return 0;
 		case FRAME_LINE:
 			if (take_line(s, &frame, ev, &err))
@@ -396,14 +485,7 @@ int session_next(struct session *s, struct span *in, struct session_event *ev)
 			arena_reset(&s->arena);
 			break;
 		case FRAME_BODY_BEGIN:
-			s->in_body = true;
-			ev->kind = EVENT_BODY_BEGIN;
-			ev->size = frame.size;
-			ev->binary = frame.literal8;
-			ev->resp.kind = RESP_FETCH;
-			about_oldest(s, ev);
-			err = resp_parse_fetch_begin(frame.bytes, frame.streamed, &s->arena, &ev->resp.fetch);
-			return err != 0 ? fail_input(s, err) : 0;
+			return body_begin(s, &frame, ev);
 		case FRAME_BODY_DATA:
 			ev->kind = EVENT_BODY_DATA;
 			ev->data = frame.bytes;
@@ -444,17 +526,17 @@ void session_set_user(struct session *s, uint32_t tag, uint64_t user)
 {
 	struct flight *f = find(s, tag);
 
-	if (f != NULL)
-		f->user = user;
+	assert(f != NULL && !f->answered);
+	f->user = user;
 }
 
 int session_describe(const struct session *s, uint32_t tag, struct buf *out)
 {
 	const struct flight *f = find(s, tag);
 
-	if (f == NULL)
+	if (f == NULL || f->answered)
 		return PROTO_ERR_STATE;
-	if (f->cmd.text.n == 0) /* sent: only its name is known */
+	if (f->cmd.text.n == 0)
 		return buf_add_str(out, command_name(f->command));
 	return cmd_redacted(&f->cmd, out);
 }
@@ -465,7 +547,7 @@ int session_may_queue(const struct session *s)
 {
 	if (s->err != 0 || s->bye || s->logged_out || s->barrier || session_append_is_open(s))
 		return PROTO_ERR_STATE;
-	return s->inflight >= s->limits.inflight_max ? PROTO_ERR_CAP : 0;
+	return s->inflight >= s->limits.inflight_max || s->next_tag == UINT32_MAX ? PROTO_ERR_CAP : 0;
 }
 
 int session_queue(struct session *s, enum command c, struct cmd *cmd, uint32_t tag, uint32_t *ret_tag)
@@ -473,7 +555,7 @@ int session_queue(struct session *s, enum command c, struct cmd *cmd, uint32_t t
 	struct flight *f = NULL;
 	int err = 0;
 
-	if (s->unsent + cmd->text.n > s->limits.output_max)
+	if (cmd->text.n > s->limits.output_max || s->unsent > s->limits.output_max - cmd->text.n)
 		err = PROTO_ERR_CAP;
 	else if ((f = calloc(1, sizeof(*f))) == NULL)
 		err = PROTO_ERR_NOMEM;
@@ -489,8 +571,10 @@ int session_queue(struct session *s, enum command c, struct cmd *cmd, uint32_t t
 	s->last = f;
 	if (s->out == NULL)
 		s->out = f;
-	if (f->open)
+	if (f->open) {
 		s->append = f;
+		s->append_refused = false;
+	}
 	s->unsent += f->cmd.text.n;
 	s->inflight++;
 	s->next_tag = tag + 1;
@@ -500,5 +584,5 @@ int session_queue(struct session *s, enum command c, struct cmd *cmd, uint32_t t
 
 bool session_append_is_open(const struct session *s)
 {
-	return s->append != NULL && s->append->open;
+	return s->append != NULL;
 }

@@ -94,7 +94,7 @@ unsigned session_inflight(const struct session *s); /* commands without their ta
 bool session_has_bye(const struct session *s);
 /* Attaches a number of the driver's to a command in flight; comes back in each event. */
 void session_set_user(struct session *s, uint32_t tag, uint64_t user);
-/* The command as text for a log, secrets masked; 0 or an error. For a tag in flight. */
+/* The command as text for a log, secrets masked; 0 or an error. For a tag in flight; a long one (> 512 bytes) that is sent has only its name. */
 int session_describe(const struct session *s, uint32_t tag, struct buf *out);
 
 /* Commands. Each returns 0 and a tag (> 0), or, with nothing changed: PROTO_ERR_NOMEM; _CAP (too long; too many in flight or unsent); _STATE
@@ -142,8 +142,8 @@ struct append_message {
 	bool binary;       /* literal8 */
 };
 int session_append_message(struct session *s, const struct append_message *m);
-/* With no message queued the command is taken back: nothing is sent and there is no EVENT_DONE. PROTO_ERR_NOMEM and PROTO_ERR_CAP leave it open;
- * PROTO_ERR_STATE when none is open. */
+/* With no message queued the command is taken back: nothing is sent and there is no EVENT_DONE. PROTO_ERR_STATE after an
+ * error, and when none is open but for the case above. */
 int session_append_end(struct session *s);
 /* True while an APPEND that has begun is not ended. */
 bool session_append_is_open(const struct session *s);

@@ -31,6 +31,7 @@ void session_cmd_init(const struct session *s, struct cmd *c)
 		mode = LITERAL_MINUS;
 	cmd_init(c, s->limits.command_max, mode);
 	c->sync_above = s->limits.sync_above;
+	c->utf8_quoted = s->utf8;
 }
 
 /* A command under construction: the first error sticks, the end frees or queues. */
@@ -101,6 +102,8 @@ int session_simple(struct session *s, enum command c, uint32_t *ret_tag)
 	struct making m;
 	int err;
 
+	assert(c == CMD_NOOP || c == CMD_CAPABILITY || c == CMD_NAMESPACE || c == CMD_UNSELECT || c == CMD_CLOSE || c == CMD_LOGOUT ||
+		c == CMD_COMPRESS || c == CMD_UNAUTHENTICATE);
 	make(&m, s, c);
 	err = finish(&m, ret_tag);
 	if (err == 0 && c == CMD_LOGOUT)
@@ -162,6 +165,7 @@ static void status_items(struct making *m, unsigned items)
 	};
 	const char *before = "(";
 
+	assert(items != 0);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if ((items & table[i].item) != 0) {
 			text(m, before);
@@ -183,9 +187,7 @@ int session_list(struct session *s, struct span pattern, unsigned options, unsig
 
 	make(&m, s, CMD_LIST);
 	text(&m, " \"\"");
-	/* The pattern is always quoted: '*' and '%' are no atom characters for every server. */
-	text(&m, " ");
-	quoted(&m, pattern);
+	astring(&m, pattern);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if ((options & table[i].option) != 0) {
 			text(&m, before);
@@ -204,8 +206,8 @@ int session_lsub(struct session *s, struct span pattern, uint32_t *ret_tag)
 	struct making m;
 
 	make(&m, s, CMD_LSUB);
-	text(&m, " \"\" ");
-	quoted(&m, pattern);
+	text(&m, " \"\"");
+	astring(&m, pattern);
 	return finish(&m, ret_tag);
 }
 
@@ -224,6 +226,7 @@ int session_folder(struct session *s, enum command c, struct span name, bool con
 {
 	struct making m;
 
+	assert(c == CMD_EXAMINE || c == CMD_SELECT || c == CMD_CREATE || c == CMD_SUBSCRIBE || c == CMD_UNSUBSCRIBE || c == CMD_DELETE);
 	make(&m, s, c);
 	astring(&m, name);
 	if (condstore && (c == CMD_EXAMINE || c == CMD_SELECT))
@@ -242,6 +245,7 @@ int session_fetch(struct session *s, enum command c, struct span set, unsigned i
 	const char *before = " (";
 	struct making m;
 
+	assert((c == CMD_FETCH || c == CMD_UID_FETCH) && items != 0);
 	make(&m, s, c);
 	text(&m, " ");
 	raw(&m, set);
@@ -306,34 +310,43 @@ int session_append_begin(struct session *s, struct span name, uint32_t *ret_tag)
 	return queue(&m, ret_tag);
 }
 
-/* Adds to the open APPEND; on error nothing is added. */
+/* " (flags) "date" {n}CRLF" and room for the CRLF behind the last message, so that a refusal can always be followed by it. */
+static void append_text(struct making *m, const struct append_message *a)
+{
+	char *room;
+
+	if (a->flags.n != 0) {
+		text(m, " (");
+		raw(m, a->flags);
+		text(m, ")");
+	}
+	if (a->date.n != 0) {
+		text(m, " ");
+		quoted(m, a->date);
+	}
+	if (m->err == 0)
+		m->err = cmd_body(&m->cmd, a->size, a->binary);
+	if (m->err == 0)
+		m->err = buf_reserve(&m->cmd.text, 2, &room);
+}
+
 int session_append_message(struct session *s, const struct append_message *a)
 {
 	struct flight *f = s->append;
 	struct making m;
 	size_t before, marks;
 
-	if (s->err != 0 || f == NULL || !f->open || f->answered || session_is_mid_body(s))
+	if (s->err != 0 || f == NULL || f->answered || (f->begun && f->mark < f->cmd.mark_n))
 		return PROTO_ERR_STATE;
 	m = (struct making){ .s = s, .cmd = f->cmd };
 	before = f->cmd.text.n;
 	marks = f->cmd.mark_n;
-	if (s->unsent > s->limits.output_max)
+	append_text(&m, a);
+	if (m.err == 0 && s->unsent + (m.cmd.text.n - before) > s->limits.output_max)
 		m.err = PROTO_ERR_CAP;
-	if (a->flags.n != 0) {
-		text(&m, " (");
-		raw(&m, a->flags);
-		text(&m, ")");
-	}
-	if (a->date.n != 0) {
-		text(&m, " ");
-		quoted(&m, a->date);
-	}
-	if (m.err == 0)
-		m.err = cmd_body(&m.cmd, a->size, a->binary);
 	f->cmd = m.cmd; /* its memory may have moved */
 	if (m.err != 0) {
-		f->cmd.text.n = before;
+		buf_truncate(&f->cmd.text, before);
 		f->cmd.mark_n = marks;
 		return m.err;
 	}
@@ -345,28 +358,15 @@ int session_append_message(struct session *s, const struct append_message *a)
 int session_append_end(struct session *s)
 {
 	struct flight *f = s->append;
-	int err;
 
-	if (f == NULL || !f->open)
-		return s->err != 0 ? PROTO_ERR_STATE : 0;
-	if (!f->begun) {
-		/* Nothing of it was sent: it never was. */
-		s->unsent -= f->cmd.text.n;
-		s->inflight--;
-		f->cmd.text.n = 0;
-		f->cmd.mark_n = 0;
-		f->answered = f->begun = true;
-		f->open = false;
-		s->append = NULL;
-		session_advance(s);
+	if (s->err != 0 || (f == NULL && !s->append_refused))
+		return PROTO_ERR_STATE;
+	if (f == NULL || f->answered)
 		return 0;
-	}
-	err = cmd_text(&f->cmd, SPAN("\r\n"));
-	if (err != 0)
-		return err;
-	s->unsent += 2;
-	f->open = false;
-	s->append = NULL;
+	if (f->begun)
+		session_append_close(s);
+	else
+		session_take_back(s, f);
 	session_advance(s);
 	return 0;
 }

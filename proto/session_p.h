@@ -28,12 +28,14 @@ struct session {
 	struct resp_caps caps;
 	struct flight *first, *last;
 	struct flight *out;    /* the first of which something is to be sent; NULL: none */
-	struct flight *append; /* the open one */
+	struct flight *append; /* the open one; NULL: none */
+	bool append_refused;   /* the last APPEND was answered before it was ended */
 	unsigned inflight;     /* not answered */
 	size_t unsent;         /* bytes of text */
 	uint32_t next_tag;
 	int err;
 	bool bye, logged_out;
+	bool utf8;             /* UTF8=ACCEPT is enabled */
 	bool barrier;          /* COMPRESS or UNAUTHENTICATE is not answered */
 	bool in_body;          /* a streamed body has begun, its response has not ended */
 	struct buf held;       /* a response whose body is told in three events */
@@ -47,6 +49,10 @@ int session_may_queue(const struct session *s);
 int session_queue(struct session *s, enum command c, struct cmd *cmd, uint32_t tag, uint32_t *ret_tag);
 /* Sets the mode of literals by what the server offers. */
 void session_cmd_init(const struct session *s, struct cmd *c);
+/* Forgets a command of which nothing was sent. */
+void session_take_back(struct session *s, struct flight *f);
+/* Ends the line of the open APPEND. */
+void session_append_close(struct session *s);
 /* Moves the output past what is finished. */
 void session_advance(struct session *s);
 
