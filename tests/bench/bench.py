@@ -30,6 +30,8 @@ def arguments():
                         help="a tool that takes longer than this is run once only (20 s)")
     parser.add_argument("--messages", type=int, metavar="N", help="no more than N messages in all")
     parser.add_argument("--json", metavar="FILE", help="all measures of all runs")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM",
+                        help="another build of godwit, to be compared; can be repeated")
     parser.add_argument("--keep", metavar="DIR", help="work in DIR, and leave what the tools wrote and said there")
     args = parser.parse_args()
     if args.quick:
@@ -42,6 +44,10 @@ def arguments():
         parser.error("no such shape or tool: %s" % ", ".join(unknown) if unknown else "-n must be 1 or more")
     args.shapes = [SHAPES[s].scaled(args.messages or sys.maxsize) for s in args.shape.split(",")]
     args.chosen = [known[t] for t in args.tools.split(",")] if args.tools else all_tools()
+    for name, equals, program in (a.partition("=") for a in args.also):
+        if not equals:
+            parser.error("--also NAME=PROGRAM")
+        args.chosen.insert(1, godwit.Godwit(name, os.path.abspath(program)))
     return args
 
 

@@ -6,7 +6,8 @@
  *
  * A line of JOBS_FILE is: append|fetch HOST PORT USER PASSWORD SCRIPT. All fetch jobs are one process, all append jobs another one, both at once, with up
  * to N sessions each at any time. A SCRIPT begins with lines "LENGTH TAG", one per command, and an empty line; then the
- * commands' bytes. An append session reads its answers line by line; a fetch session throws its bytes away and looks for the last tag only.
+ * commands' bytes. An append session reads its answers line by line; a fetch session throws its bytes away and counts what begins a line with
+ * the letters of its tags, which no mail contains: the answers may come in any order.
  *
  * Prints one line of JSON per process. Exit status 0: everything was answered OK.
  */
@@ -32,7 +33,7 @@
 #include <unistd.h>
 
 #define READ_SIZE (256 * 1024)
-#define TAIL_SIZE 1024
+#define TAG_LETTERS 6 /* a fetch script's tags are so many letters and a number */
 #define LINE_SIZE 4096
 
 struct job {
@@ -231,31 +232,23 @@ static void on_lines(struct session *s, const char *bytes, size_t n)
 	}
 }
 
-/* Keeps the last bytes: the answer to the last command is the last thing that a server says. */
-static void on_thrown_away(struct session *s, const char *bytes, size_t n)
+/* Counts the tagged answers in what is thrown away. `line` keeps a line end and letters that may be continued by the next piece. */
+static void on_thrown_away(struct session *s, char *bytes, size_t n)
 {
-	char wanted[48];
-	const char *found;
+	char mark[TAG_LETTERS + 2];
+	const size_t mark_n = TAG_LETTERS + 1;
+	const char *at, *end;
 
-	if (n >= TAIL_SIZE) {
-		memcpy(s->line, bytes + n - TAIL_SIZE, TAIL_SIZE);
-		s->line_n = TAIL_SIZE;
-	} else {
-		size_t keep = s->line_n < TAIL_SIZE - n ? s->line_n : TAIL_SIZE - n;
-
-		memmove(s->line, s->line + s->line_n - keep, keep);
-		memcpy(s->line + keep, bytes, n);
-		s->line_n = keep + n;
-	}
-	if (s->out_left > 0 || s->line_n < 2 || s->line[s->line_n - 1] != '\n')
-		return;
-	snprintf(wanted, sizeof(wanted), "\n%s ", s->last_tag);
-	found = memmem(s->line, s->line_n, wanted, strlen(wanted));
-	if (!found)
-		return;
-	if (strncmp(found + strlen(wanted), "OK", 2) != 0)
-		die("fetch", found);
-	s->answered = s->commands;
+	snprintf(mark, sizeof(mark), "\n%.*s", TAG_LETTERS, s->last_tag);
+	/* The caller has left room in front of `bytes` for what was kept. */
+	bytes -= s->line_n;
+	n += s->line_n;
+	memcpy(bytes, s->line, s->line_n);
+	end = bytes + n;
+	for (at = bytes; (at = memmem(at, (size_t)(end - at), mark, mark_n)); at += mark_n)
+		s->answered++;
+	s->line_n = n < mark_n - 1 ? n : mark_n - 1;
+	memcpy(s->line, end - s->line_n, s->line_n);
 }
 
 /* Returns bytes read, 0: nothing now, -1: closed. */
@@ -288,11 +281,12 @@ static ssize_t receive(struct session *s, char *bytes, size_t size)
 
 static void read_all(struct session *s)
 {
-	static char bytes[READ_SIZE];
+	static char room[TAG_LETTERS + READ_SIZE];
+	char *bytes = room + TAG_LETTERS;
 	ssize_t n;
 
 	do {
-		n = receive(s, bytes, sizeof(bytes));
+		n = receive(s, bytes, READ_SIZE);
 		if (n < 0)
 			die("server", "closed the connection");
 		g.bytes_in += (uint64_t)n;
@@ -300,7 +294,7 @@ static void read_all(struct session *s)
 			on_thrown_away(s, bytes, (size_t)n);
 		else if (n > 0)
 			on_lines(s, bytes, (size_t)n);
-	} while (n == sizeof(bytes)); /* TLS may hold more, of which poll() does not know */
+	} while (n == READ_SIZE); /* TLS may hold more, of which poll() does not know */
 }
 
 static void write_all(struct session *s)

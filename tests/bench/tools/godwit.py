@@ -30,6 +30,11 @@ class Godwit(Tool):
     parallel = 50           # the default of max_mailboxes
     program = None          # set by the command line
 
+    def __init__(self, name="godwit", program=None):
+        self.name = name
+        if program:
+            self.program = program
+
     def missing(self):
         if self.program and os.access(self.program, os.X_OK):
             return None

@@ -34,11 +34,11 @@ def _read(server, user, password):
 class Script:
     """Commands for ../rawlimit.c, with their tags."""
 
-    def __init__(self, letter):
-        self.letter, self.lengths, self.pieces = letter, [], []
+    def __init__(self, letters):
+        self.letters, self.lengths, self.pieces = letters, [], []
 
     def add(self, *pieces):
-        tag = b"%s%d" % (self.letter, len(self.lengths))
+        tag = b"%s%d" % (self.letters, len(self.lengths))
         self.pieces += [tag, b" ", *pieces, b"\r\n"]
         self.lengths.append((len(tag) + 3 + sum(map(len, pieces)), tag))
 
@@ -72,7 +72,7 @@ def _append_script(folders):
 
 
 def _fetch_script(folders):
-    script = Script(b"F")
+    script = Script(b"QZXJKQ")
     for wire, messages in folders:
         if wire is None or not messages:
             continue
