@@ -389,12 +389,14 @@ void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n
 	enqueue(l, r);
 }
 
-void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, ledger_done_fn *fn, void *arg)
+void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, uint32_t from, ledger_done_fn *fn,
+	void *arg)
 {
 	struct request *r = request_new(REQUEST_CLEAR_SKIPS, arg);
 
 	r->fn.done = fn;
 	r->id = mailbox;
 	r->path = request_copy(r, folder_path);
+	r->source_from = from;
 	enqueue(l, r);
 }

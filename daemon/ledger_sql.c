@@ -57,7 +57,7 @@ static const char *const sql[ST_N] = {
 	[ST_SKIP_NEW] =
 		"INSERT INTO skips (mailbox, folder_path, uid, folder, message_id, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 		" ON CONFLICT DO UPDATE SET folder = ?4, message_id = ?5, reason = ?6",
-	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND folder_path = ?2",
+	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND folder_path = ?2 AND (uid = 0 OR uid >= ?3)",
 };
 
 /* The -wal belongs to the file: with another one it would be damage, too. */
@@ -538,6 +538,7 @@ static int work_one(struct ledger_db *db, struct request *r)
 	case REQUEST_CLEAR_SKIPS:
 		number(db->st[ST_SKIP_CLEAR], 1, r->id);
 		text(db->st[ST_SKIP_CLEAR], 2, r->path);
+		number(db->st[ST_SKIP_CLEAR], 3, r->source_from);
 		return run(db, db->st[ST_SKIP_CLEAR], NULL);
 	}
 	return LEDGER_FAILED;

@@ -400,6 +400,7 @@ static void pass_destroy(struct pass *p)
 		uidset_done(&f->recorded);
 		uidset_done(&f->recorded_target);
 		uidset_done(&f->redo);
+		uidset_done(&f->delivered);
 		batch_done(&f->unrecorded);
 	}
 	free(p->folder);

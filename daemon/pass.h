@@ -44,6 +44,8 @@ struct folder {
 	struct uidset recorded;        /* source UIDs from source_next on that are recorded */
 	struct uidset recorded_target; /* target UIDs from the floor on */
 	bool recorded_bad;
+	struct uidset delivered; /* source UIDs whose bodies came in this pass */
+	bool counted_again;
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
 	uint32_t mark;       /* all source UIDs below have reached the writer */
 	uint32_t safe_next;  /* all source UIDs below are stored, or left out for good */

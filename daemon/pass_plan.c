@@ -167,11 +167,12 @@ static int open_folder(struct pass *p, struct folder *f)
 		return PROTO_ERR_NOMEM;
 	f->row.open = needs_copying(f) || f->careful;
 	ledger_save_folder(p->env->ledger, &f->row, f->forget, pass_call_id, call);
+	ledger_clear_skips(p->env->ledger, p->spec->ledger_id, f->row.source_path, f->row.source_next, NULL, NULL);
 	if (!needs_copying(f))
 		return 0;
 	p->progress.messages += f->row.source_next == 1 || f->uidnext - f->row.source_next > f->messages ?
 		f->messages : f->uidnext - f->row.source_next;
-	return reader_add(p, f, false);
+	return reader_add(p, f, ROUND_FIRST);
 }
 
 static void open_or_fail(struct pass *p, struct folder *f)

@@ -36,9 +36,10 @@ void reader_done(struct reader *r)
 	r->task = NULL;
 }
 
-int reader_add(struct pass *p, struct folder *f, bool redo)
+int reader_add(struct pass *p, struct folder *f, enum reader_round round)
 {
 	struct reader *r = &p->reader;
+	bool redo = round == ROUND_REDO;
 
 	if (r->task_n == r->task_size) {
 		size_t size = r->task_size == 0 ? 16 : r->task_size * 2;
@@ -51,7 +52,7 @@ int reader_add(struct pass *p, struct folder *f, bool redo)
 	}
 	r->task[r->task_n++] = (struct reader_task){
 		.folder = f,
-		.careful = f->careful && !redo,
+		.careful = (f->careful && !redo) || round == ROUND_COUNT,
 		.single = redo,
 		.next = redo ? 1 : f->row.source_next,
 		.last = redo ? 0 : f->uidnext - 1,
@@ -320,7 +321,7 @@ static int plan_message(struct pass *p, struct reader_job *j, const struct resp_
 	uint32_t target_uid = 0;
 	int err;
 
-	if ((m->has & FETCH_UID) == 0 || m->uid < j->lo || m->uid > j->hi || uidset_has(&f->recorded, m->uid) ||
+	if ((m->has & FETCH_UID) == 0 || m->uid < j->lo || m->uid > j->hi || uidset_has(&f->recorded, m->uid) || uidset_has(&f->delivered, m->uid) ||
 		(r->cut != 0 && m->uid >= r->cut))
 		return 0;
 	if (r->scanned >= WANTED_MAX) {
@@ -513,6 +514,8 @@ static void on_body_end(struct pass *p, const struct session_event *ev)
 		err = body_unusable(p, j, uid);
 	if (err == 0 && j != NULL && uid != 0)
 		err = uidset_add(&j->seen, uid);
+	if (err == 0 && j != NULL && uid != 0)
+		err = uidset_add(&j->folder->delivered, uid);
 	r->in_body = r->discard = false;
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);

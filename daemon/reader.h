@@ -65,8 +65,13 @@ struct reader {
 
 void reader_init(struct reader *r);
 void reader_done(struct reader *r);
-/* Adds a folder to the end of the work. `redo`: the UIDs in folder->redo, each alone. 0 or PROTO_ERR_NOMEM. */
-int reader_add(struct pass *p, struct folder *f, bool redo);
+enum reader_round {
+	ROUND_FIRST, /* all that is not accounted for */
+	ROUND_REDO,  /* the UIDs in folder->redo, each alone */
+	ROUND_COUNT  /* fewer came than the source says it has: look for the others */
+};
+/* Adds a folder to the end of the work. 0 or PROTO_ERR_NOMEM. */
+int reader_add(struct pass *p, struct folder *f, enum reader_round round);
 /* Sends what may be sent now. */
 void reader_pump(struct pass *p);
 void reader_on(struct pass *p, const struct session_event *ev);

@@ -242,12 +242,23 @@ static void folder_close(struct pass *p, struct folder *f)
 	ledger_save_folder(p->env->ledger, &f->row, false, pass_call_id, call);
 }
 
+/* A folder that was fetched without a scan gave fewer messages than the source said it has: expunged meanwhile, or lost on the way? It is
+ * scanned, once. */
+static bool is_short(struct folder *f)
+{
+	if (f->careful || f->counted_again || f->row.source_next != 1 || uidset_count(&f->delivered) >= f->messages)
+		return false;
+	f->counted_again = true;
+	f->looked = true;
+	return true;
+}
+
 void writer_check_folder(struct pass *p, struct folder *f)
 {
 	if (f->step != FOLDER_COPYING || !f->end_seen || f->windows != 0 || p->step != PASS_COPY)
 		return;
-	if (f->redo.n != 0) {
-		int err = reader_add(p, f, true);
+	if (f->redo.n != 0 || is_short(f)) {
+		int err = reader_add(p, f, f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
 
 		if (err != 0)
 			pass_fail_proto(p, SOURCE, err);

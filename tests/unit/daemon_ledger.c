@@ -615,13 +615,13 @@ Test(daemon_ledger, skips_are_replaced_counted_and_cleared)
 		sizeof(reason));
 	cr_assert_str_eq(reason, "still too large");
 
-	ledger_clear_skips(ledger, m, "INBOX", on_done, &loop);
+	ledger_clear_skips(ledger, m, "INBOX", 1, on_done, &loop);
 	cr_assert_eq(wait_for_it(), 0);
 	add_mailbox("m/a");
 	cr_assert_eq(mailbox[0].left_out, 1);
 	add_mailbox("m/b");
 	cr_assert_eq(mailbox[0].left_out, 1);
-	ledger_clear_skips(ledger, m, "no such folder", on_done, &loop);
+	ledger_clear_skips(ledger, m, "no such folder", 1, on_done, &loop);
 	cr_assert_eq(wait_for_it(), 0);
 	reopen();
 	add_mailbox("m/a");
@@ -648,7 +648,7 @@ Test(daemon_ledger, names_are_no_sql)
 		add_mailbox(evil[i]);
 		cr_assert_eq(mailbox[0].left_out, 1);
 		cr_assert_str_eq(mailbox[0].reason, evil[i]);
-		ledger_clear_skips(ledger, m, evil[i], on_done, &loop);
+		ledger_clear_skips(ledger, m, evil[i], 1, on_done, &loop);
 		cr_assert_eq(wait_for_it(), 0);
 		add_mailbox(evil[i]);
 		cr_assert_eq(mailbox[0].left_out, 0);
@@ -791,9 +791,9 @@ static void on_close(void *arg, int err)
 Test(daemon_ledger, may_be_closed_from_within_a_callback)
 {
 	open_ledger();
-	ledger_clear_skips(ledger, 1, "a", on_close, NULL);
+	ledger_clear_skips(ledger, 1, "a", 1, on_close, NULL);
 	for (int i = 0; i < 50; i++)
-		ledger_clear_skips(ledger, 1, "a", never, NULL);
+		ledger_clear_skips(ledger, 1, "a", 1, never, NULL);
 	cr_assert_eq(wait_for_it(), 0);
 	cr_assert_null(ledger);
 	open_ledger();
@@ -804,7 +804,7 @@ Test(daemon_ledger, closes_while_answers_wait_and_the_loop_goes_too)
 {
 	open_ledger();
 	for (int i = 0; i < 50; i++)
-		ledger_clear_skips(ledger, 1, "a", never, NULL);
+		ledger_clear_skips(ledger, 1, "a", 1, never, NULL);
 	usleep(50000);
 	ledger_close(&ledger);
 	loop_free(&loop);
