@@ -508,8 +508,8 @@ static void on_body_end(struct pass *p, const struct session_event *ev)
 		pass_leave_out_message(p, j->folder, uid, "the source gave no body for it (NIL)");
 	else if (r->in_body && !r->discard && j != NULL)
 		err = finish_body(p, j, m, uid);
-	else if (r->in_body && !r->discard)
-		relay_take_back(&p->relay); /* its UID, told behind it, is not one that was asked for */
+	else if (r->in_body && !r->discard && !relay_take_back(&p->relay))
+		err = PROTO_ERR_SYNTAX; /* another UID behind the body than before it, and it is on its way to the target */
 	else if (r->in_body && live)
 		err = body_unusable(p, j, uid);
 	if (err == 0 && j != NULL && uid != 0)
