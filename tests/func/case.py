@@ -182,6 +182,7 @@ class Case:
     def write(self, name, text):
         path = self.folder / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+        path.chmod(0o600)
         return path
 
     def write_list(self, name, rows, header=COLUMNS):
@@ -189,6 +190,7 @@ class Case:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)
+        (self.folder / name).chmod(0o600)
 
     def configure(self, servers, migrations, **settings):
         """`servers`: name -> keys, see site(); `migrations`: name -> (source, target, rows of login())."""

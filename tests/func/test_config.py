@@ -24,7 +24,7 @@ LIST = "source_user,source_password,target_user,target_password\nann,a,ann,b\n"
 class Servers:
     def __init__(self, case):
         self.case = case
-        self.both = [case.serve(mailbox(fakes.box(1))) for _ in range(2)]
+        self.both = [case.serve(mailbox(fakes.box(count))) for count in (1, 0)]
         self.good = GOOD % tuple(s.port for s in self.both)
 
     def refused(self, code, place, *words, conf=None, rows=LIST, command="once"):
@@ -91,15 +91,22 @@ def test_bad_lists(case):
             (head + '"ann\n', 2, ())):
         program = servers.refused(65, "list.csv:%d: " % line, *words, rows=rows)
         assert "hunter22" not in program.err
-    servers.refused(65, "list.csv", "No such file", rows=None)
 
 
-def test_an_unreadable_list(case):
+def test_a_list_that_cannot_be_read(case):
     servers = Servers(case)
+    servers.refused(78, "godwit.conf:13: ", str(case.folder / "list.csv"), "No such file", rows=None)
     (case.folder / "list.csv").mkdir()
+    program = case.run("once").exits(78)
+    assert "list.csv" in program.err and not case.state.exists()
+
+
+def test_a_list_that_others_can_read_is_warned_of(case):
+    servers = Servers(case)
     case.write("godwit.conf", servers.good)
-    program = case.run("once").exits(65)
-    assert "%s/list.csv: " % case.folder in program.err and not case.state.exists()
+    case.write("list.csv", LIST).chmod(0o644)
+    program = case.run("once").exits(0)
+    assert len(program.lines("warning: .*list.csv: .*0644")) == 1
 
 
 def test_all_bad_lists_are_told(case):
