@@ -1,0 +1,368 @@
+/*
+ * What comes from the source: scans, bodies, and the ends of commands.
+ */
+#include "err.h"
+#include "reader_p.h"
+
+/* The job that asked for this message; NULL: nobody did. */
+static struct reader_job *job_for(struct reader *r, enum reader_job_kind kind, const struct resp_fetch *m)
+{
+	for (unsigned i = 0; i < r->jobs; i++) {
+		struct reader_job *j = reader_job_at(r, i);
+
+		if (j->kind != kind || j->done || j->folder != r->selected)
+			continue;
+		/* A server that leaves out the UID can only be believed to work in order. */
+		if ((m->has & FETCH_UID) == 0 || (m->uid >= j->lo && m->uid <= j->hi && !uidset_has(&j->seen, m->uid)))
+			return j;
+	}
+	return NULL;
+}
+
+/* Keeps what a scan found: adopted, or wanted. */
+static int plan_message(struct pass *p, struct reader_job *j, const struct resp_fetch *m)
+{
+	struct reader *r = &p->reader;
+	struct folder *f = j->folder;
+	struct date date = { 0 };
+	uint32_t target_uid = 0;
+	int err;
+
+	if ((m->has & FETCH_UID) == 0 || m->uid < j->lo || m->uid > j->hi || uidset_has(&f->recorded, m->uid) || uidset_has(&f->delivered, m->uid) ||
+		(r->cut != 0 && m->uid >= r->cut))
+		return 0;
+	if (r->scanned >= READER_WANTED_MAX) {
+		r->cut = m->uid;
+		return uidset_remove_range(&r->wanted, m->uid, UINT32_MAX);
+	}
+	r->scanned++;
+	if (f->suspects != NULL && date_parse(m->internaldate, &date))
+		target_uid = suspects_take(f->suspects, identity_of(m->header, date, m->announced_size));
+	if (target_uid == 0)
+		return uidset_add(&r->wanted, m->uid);
+	err = uidset_add(&f->recorded, m->uid);
+	buf_reset(&r->scratch);
+	if (err == 0)
+		err = flags_print(&r->scratch, &m->flags);
+	if (err == 0)
+		writer_adopt(p, f, m->uid, target_uid, buf_span(&r->scratch));
+	return err;
+}
+
+static void date_text(struct span internaldate, char ret[DATE_TEXT])
+{
+	struct date d;
+
+	ret[0] = '\0';
+	if (date_parse(internaldate, &d))
+		date_print(d, ret);
+}
+
+static int keep_meta(struct reader *r, const struct resp_fetch *m, uint32_t uid)
+{
+	r->meta_uid = uid;
+	r->meta_known = true;
+	date_text(m->internaldate, r->meta_date);
+	buf_reset(&r->meta_flags);
+	return flags_print(&r->meta_flags, &m->flags);
+}
+
+static struct reader_job *job_of(struct reader *r, const struct session_event *ev)
+{
+	return &r->job[ev->user % READER_JOBS];
+}
+
+static int on_fetch(struct pass *p, const struct resp_fetch *m)
+{
+	struct reader *r = &p->reader;
+	struct reader_job *j = job_for(r, READ_SCAN, m);
+
+	if (j != NULL && (m->has & FETCH_HEADER) != 0 && j->folder->step == FOLDER_COPYING)
+		return plan_message(p, j, m);
+	j = (m->has & READER_META) == READER_META ? job_for(r, READ_META, m) : NULL;
+	return j != NULL ? keep_meta(r, m, j->lo) : 0;
+}
+
+static void on_response(struct pass *p, const struct session_event *ev)
+{
+	struct reader_job *j = ev->tag != 0 ? job_of(&p->reader, ev) : NULL;
+	int err = 0;
+
+	if (ev->resp.kind == RESP_FETCH)
+		err = on_fetch(p, &ev->resp.fetch);
+	else if (ev->resp.kind == RESP_STATUS && j != NULL && j->kind == READ_EXAMINE &&
+		ev->resp.status.code == CODE_UIDVALIDITY && ev->resp.status.uidvalidity != j->folder->uidvalidity)
+		pass_leave_out_folder(p, j->folder, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
+	if (err != 0)
+		pass_fail_proto(p, SOURCE, err);
+}
+
+/* What the relay must know of a message before it can be sent. False: not told yet. */
+static bool know(struct pass *p, const struct reader_job *j, const struct resp_fetch *m, int *err)
+{
+	struct reader *r = &p->reader;
+	char date[DATE_TEXT];
+
+	if (j->single && r->meta_known && r->meta_uid == j->lo) {
+		*err = relay_know(&p->relay, j->lo, span_str(r->meta_date), buf_span(&r->meta_flags));
+		return true;
+	}
+	if ((m->has & READER_META) != READER_META)
+		return false;
+	date_text(m->internaldate, date);
+	buf_reset(&r->scratch);
+	*err = flags_print(&r->scratch, &m->flags);
+	if (*err == 0)
+		*err = relay_know(&p->relay, m->uid, span_str(date), buf_span(&r->scratch));
+	return true;
+}
+
+static const struct reader_job *oldest_fetch(struct reader *r)
+{
+	for (unsigned i = 0; i < r->jobs; i++)
+		if (reader_job_at(r, i)->kind == READ_BODIES && !reader_job_at(r, i)->done)
+			return reader_job_at(r, i);
+	return NULL;
+}
+
+static void on_body_begin(struct pass *p, const struct session_event *ev)
+{
+	struct reader *r = &p->reader;
+	struct reader_job *j = job_for(r, READ_BODIES, &ev->resp.fetch);
+	int err = 0;
+
+	if (j != NULL && j != oldest_fetch(r))
+		r->mixes = true;
+	r->in_body = true;
+	r->discard = p->step != PASS_COPY || j == NULL || j->folder->step == FOLDER_LEFT_OUT;
+	if (r->discard)
+		return;
+	err = relay_begin(&p->relay, j->folder, ev->size, j->single);
+	/* A large message is sent while it arrives: without its date and flags it cannot, and is asked for once more, alone. */
+	if (err == 0 && ev->size > RELAY_SMALL && !know(p, j, &ev->resp.fetch, &err)) {
+		relay_take_back(&p->relay);
+		r->discard = true;
+	}
+	r->average = (r->average * 15 + ev->size) / 16;
+	if (err != 0)
+		pass_fail_proto(p, SOURCE, err);
+}
+
+static void pause_if_full(struct pass *p)
+{
+	if (relay_is_full(&p->relay) && p->peer[SOURCE] != NULL && !p->reader.paused) {
+		p->reader.paused = true;
+		peer_pause(p->peer[SOURCE]);
+	}
+}
+
+static void on_body_data(struct pass *p, const struct session_event *ev)
+{
+	struct reader *r = &p->reader;
+	int err;
+
+	if (r->discard)
+		return;
+	err = relay_bytes(&p->relay, ev->data);
+	if (err != 0) {
+		pass_fail_proto(p, SOURCE, err);
+		return;
+	}
+	writer_pump(p);
+	pause_if_full(p);
+}
+
+/* A body that came without what belongs to it (UID, flags, date), or out of order for a large one: asked for once more, alone. */
+static int body_unusable(struct pass *p, struct reader_job *j, uint32_t uid)
+{
+	if (j->single) {
+		pass_leave_out_message(p, j->folder, j->lo, "the source did not tell its flags and date");
+		return 0;
+	}
+	if (uid == 0) {
+		j->unnamed = true;
+		return 0;
+	}
+	return uid >= j->lo && uid <= j->hi ? uidset_add(&j->folder->redo, uid) : 0;
+}
+
+static int finish_body(struct pass *p, struct reader_job *j, const struct resp_fetch *m, uint32_t uid)
+{
+	struct relay *relay = &p->relay;
+	int err = 0;
+
+	if (!relay_is_open(relay)) /* its last byte is out already, or the writer had no use for it */
+		return 0;
+	if (!relay_tail(relay)->known && !know(p, j, m, &err)) {
+		relay_take_back(relay);
+		return body_unusable(p, j, uid);
+	}
+	if (err == 0)
+		relay_end(relay);
+	return err;
+}
+
+static void on_body_end(struct pass *p, const struct session_event *ev)
+{
+	struct reader *r = &p->reader;
+	const struct resp_fetch *m = &ev->resp.fetch;
+	struct reader_job *j = p->step == PASS_ENDED ? NULL : job_for(r, READ_BODIES, m);
+	uint32_t uid = (m->has & FETCH_UID) != 0 ? m->uid : j != NULL && j->single ? j->lo : 0;
+	bool live = j != NULL && p->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT;
+	int err = 0;
+
+	if (live && m->body_form == BODY_NIL)
+		pass_leave_out_message(p, j->folder, uid, "the source gave no body for it (NIL)");
+	else if (r->in_body && !r->discard && j != NULL)
+		err = finish_body(p, j, m, uid);
+	else if (r->in_body && !r->discard && !relay_take_back(&p->relay))
+		err = PROTO_ERR_SYNTAX; /* another UID behind the body than before it, and it is on its way to the target */
+	else if (r->in_body && live)
+		err = body_unusable(p, j, uid);
+	if (err == 0 && j != NULL && uid != 0)
+		err = uidset_add(&j->seen, uid);
+	if (err == 0 && j != NULL && uid != 0)
+		err = uidset_add(&j->folder->delivered, uid);
+	r->in_body = r->discard = false;
+	if (err != 0)
+		pass_fail_proto(p, SOURCE, err);
+	pause_if_full(p);
+	reader_pump(p); /* the next FETCH may be due */
+}
+
+/* UIDs that do not exist cost a question each; this is rare. */
+static int redo_unseen(struct reader_job *j)
+{
+	int err = 0;
+
+	for (uint64_t uid = j->lo; uid <= j->hi && j->folder->redo.n < READER_WANTED_MAX && err == 0; uid++)
+		if (!uidset_has(&j->seen, (uint32_t)uid))
+			err = uidset_add(&j->folder->redo, (uint32_t)uid);
+	return err;
+}
+
+/* A FETCH that was refused: the messages that have not come are asked for one by one; the one that is refused alone is left out. */
+static int fetch_refused(struct pass *p, struct reader_job *j, const struct session_event *ev)
+{
+	struct folder *f = j->folder;
+	struct outcome why;
+
+	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
+	if (why.radius != RADIUS_MESSAGE) {
+		pass_fail(p, &why);
+		return 0;
+	}
+	if (j->kind == READ_META)
+		return 0;
+	if (j->single || j->lo == j->hi) {
+		pass_leave_out_message(p, f, j->lo, why.text);
+		return 0;
+	}
+	if (j->kind == READ_SCAN) {
+		pass_leave_out_folder(p, f, why.text);
+		return 0;
+	}
+	return redo_unseen(j);
+}
+
+static int scan_done(struct pass *p, struct reader_job *j)
+{
+	struct reader *r = &p->reader;
+	struct reader_task *t = &r->task[r->task_at];
+
+	r->scanning = false;
+	if (r->cut != 0) {
+		t->next = r->cut;
+		r->window_hi = r->cut - 1;
+	}
+	if (r->wanted.n != 0)
+		return 0;
+	return relay_mark(&p->relay, RELAY_MARK, j->folder, r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1);
+}
+
+static void refused(struct pass *p, struct reader_job *j, const struct session_event *ev, int *err)
+{
+	struct outcome why;
+
+	if (p->step != PASS_COPY || j->folder->step == FOLDER_LEFT_OUT)
+		return;
+	if (j->kind != READ_EXAMINE) {
+		*err = fetch_refused(p, j, ev);
+		return;
+	}
+	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
+	if (why.radius == RADIUS_FOLDER)
+		pass_leave_out_folder(p, j->folder, why.text);
+	else
+		pass_fail(p, &why);
+}
+
+/* What the jobs at the front promise comes true, in the order in which they were sent. */
+static int retire(struct pass *p)
+{
+	struct reader *r = &p->reader;
+	int err = 0;
+
+	while (r->jobs != 0 && reader_job_at(r, 0)->done && err == 0) {
+		struct reader_job *j = reader_job_at(r, 0);
+
+		if (j->mark != 0)
+			err = relay_mark(&p->relay, RELAY_MARK, j->folder, j->mark);
+		if (err == 0 && j->ends != NULL && p->step == PASS_COPY)
+			reader_end_round(p, j->ends);
+		uidset_done(&j->seen);
+		r->first = (r->first + 1) % READER_JOBS;
+		r->jobs--;
+	}
+	return err;
+}
+
+static void on_done(struct pass *p, const struct session_event *ev)
+{
+	struct reader *r = &p->reader;
+	struct reader_job *j = job_of(r, ev);
+	bool ok = ev->resp.status.status == STATUS_OK;
+	int err = 0;
+
+	if (j->kind == READ_EXAMINE)
+		r->selected = ok ? j->folder : NULL;
+	if (!ok)
+		refused(p, j, ev, &err);
+	else if (j->unnamed)
+		err = redo_unseen(j);
+	if (err == 0 && j->kind == READ_SCAN)
+		err = scan_done(p, j);
+	if (j->single && j->kind == READ_BODIES)
+		r->meta_known = false;
+	r->asked -= j->estimate;
+	j->estimate = 0;
+	j->done = true;
+	if (err == 0)
+		err = retire(p);
+	if (err != 0)
+		pass_fail_proto(p, SOURCE, err);
+	reader_pump(p);
+}
+
+void reader_on(struct pass *p, const struct session_event *ev)
+{
+	switch (ev->kind) {
+	case EVENT_RESPONSE:
+		on_response(p, ev);
+		break;
+	case EVENT_BODY_BEGIN:
+		on_body_begin(p, ev);
+		break;
+	case EVENT_BODY_DATA:
+		on_body_data(p, ev);
+		break;
+	case EVENT_BODY_END:
+		on_body_end(p, ev);
+		break;
+	case EVENT_DONE:
+		on_done(p, ev);
+		break;
+	default:
+		break;
+	}
+}

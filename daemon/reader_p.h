@@ -1,0 +1,21 @@
+/*
+ * reader_p: what the reader's two files share. reader.c decides what is asked for and when; reader_answer.c takes what comes.
+ */
+#ifndef GODWIT_READER_P_H
+#define GODWIT_READER_P_H
+
+#include "pass.h"
+
+#define READER_WANTED_MAX 4096 /* UIDs of one scan kept in memory */
+#define READER_META (FETCH_UID | FETCH_FLAGS | FETCH_INTERNALDATE)
+
+/* The i-th command in flight, the oldest first. */
+static inline struct reader_job *reader_job_at(struct reader *r, unsigned i)
+{
+	return &r->job[(r->first + i) % READER_JOBS];
+}
+
+/* Tells the writer that nothing more of the folder comes in this round. */
+void reader_end_round(struct pass *p, struct folder *f);
+
+#endif
