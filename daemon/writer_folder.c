@@ -262,6 +262,8 @@ void writer_check_folder(struct pass *p, struct folder *f)
 
 		if (err != 0)
 			pass_fail_proto(p, SOURCE, err);
+		else
+			reader_pump(p); /* nothing else may come that would wake it */
 		return;
 	}
 	if (f->no_uids) { /* the floor must be asked for */
