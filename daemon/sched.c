@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GRACE_TIMES 4   /* the usual login */
+#define GRACE_LEAST 250 /* ms */
+
 static void *must(void *p)
 {
 	if (p == NULL)
@@ -195,6 +198,22 @@ void sched_tell(struct sched *s, const struct sched_event *ev)
 	s->funnel(s->owner, ev);
 }
 
+/* How long a login may take until it is somebody's trouble: login_grace, or less where logins are seen to be quick. A refused one takes some
+ * seconds at many servers, and nobody should wait for that. */
+static uint64_t grace(const struct sched *s, const struct active *a)
+{
+	uint64_t usual = s->migrations[s->entries[a->entry].migration].login_usual;
+	uint64_t ms = usual * GRACE_TIMES < GRACE_LEAST ? GRACE_LEAST : usual * GRACE_TIMES;
+	return usual == 0 || ms > s->limits.login_grace ? s->limits.login_grace : ms;
+}
+
+static void login_took(struct sched *s, const struct active *a)
+{
+	struct migration *m = &s->migrations[s->entries[a->entry].migration];
+	uint64_t took = s->clock.now(s->clock.arg) - a->since + 1;
+	m->login_usual = m->login_usual == 0 ? took : (m->login_usual * 7 + took) / 8;
+}
+
 static void active_up(struct active *a, enum side side)
 {
 	struct sched *s = a->s;
@@ -208,6 +227,8 @@ static void active_up(struct active *a, enum side side)
 	if (!a->permit[SOURCE] || !a->permit[TARGET]) {
 		active_step(a, STEP_REDIAL);
 	} else if (mailbox_is_up(a->mailbox, SOURCE) && mailbox_is_up(a->mailbox, TARGET)) {
+		if (a->step == STEP_FRESH)
+			login_took(s, a);
 		active_step(a, STEP_READY);
 		if (en->attempts > 0 && !en->broke) {
 			if (en->said != 0)
@@ -385,11 +406,11 @@ static void redial(struct sched *s)
 
 static void age(struct sched *s, uint64_t now)
 {
-	while (s->step_n[STEP_FRESH] > 0) {
-		struct active *a = TAILQ_FIRST(&s->steps[STEP_FRESH]);
-		if (now < a->since + s->limits.login_grace)
-			break;
-		active_step(a, STEP_SLOW);
+	struct active *next;
+	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_FRESH]); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (now >= a->since + grace(s, a))
+			active_step(a, STEP_SLOW);
 	}
 }
 
@@ -409,8 +430,8 @@ static void arm(struct sched *s, uint64_t now)
 	} else {
 		if (s->heap_n > 0)
 			at = s->entries[s->heap[0]].due;
-		if ((a = TAILQ_FIRST(&s->steps[STEP_FRESH])) != NULL)
-			at = earlier(at, a->since + s->limits.login_grace);
+		TAILQ_FOREACH(a, &s->steps[STEP_FRESH], link)
+			at = earlier(at, a->since + grace(s, a));
 	}
 	s->clock.arm(s->clock.arg, at == SCHED_NEVER ? SCHED_NEVER : at > now ? at - now : 0);
 }

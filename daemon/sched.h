@@ -8,7 +8,7 @@
  *
  * A slot is taken only when both sides are logged in: a mailbox that cannot log in never holds one. While a login is going on the mailbox
  * holds a connection permit on each server. How many may be dialling is bounded by the free slots and a little more (the next ones log in while the present ones
- * copy), not counting those whose login takes longer than `login_grace`: they are somebody's trouble, not everybody's. When their other side is
+ * copy), not counting those whose login takes longer than `login_grace` (or than a few times the usual login): they are somebody's trouble, not everybody's. When their other side is
  * already logged in and that server's permits are used up, that connection is given back and dialled again later.
  *
  * A server that cannot be connected to (not: that refuses a login) several times in a row is down: one mailbox at a time
