@@ -5,8 +5,8 @@
 
 What Dovecot ships is kept where it matters to a client or to a measurement (fsync, the delay after a failed login);
 limits are raised so that some hundred connections work."""
+import functools
 import grp
-import json
 import os
 import pwd
 import re
@@ -16,6 +16,7 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
 import tempfile
 import time
 
@@ -23,12 +24,14 @@ from . import certs, process
 
 BINARIES = ("/usr/sbin/dovecot", "/usr/local/sbin/dovecot", "/opt/dovecot/sbin/dovecot")
 IMAP_MODULES = ("/usr/lib/dovecot/imap", "/usr/libexec/dovecot/imap", "/usr/local/libexec/dovecot/imap")
+LUA_MODULE = "/usr/lib/dovecot/modules/auth/libauthdb_lua.so"
 
-# What Dovecot 2.3 offers after login. Taking something away needs the whole list to be spelled out.
-CAPABILITIES = """IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS
+# What Dovecot offers after login. Taking something away from 2.3 needs the whole list to be spelled out.
+CAPABILITIES = {"2.3": """IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS
 THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1
 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY
-PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE""".split()
+PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE""".split()}
+CAPABILITIES["2.4"] = CAPABILITIES["2.3"] + ["COMPRESS=DEFLATE", "INPROGRESS", "REPLACE"]
 
 
 class Missing(RuntimeError):
@@ -41,7 +44,16 @@ def find_binary():
         raise Missing("Dovecot is not installed: apt install dovecot-imapd")
     if found == BINARIES[0] and not any(os.path.exists(m) for m in IMAP_MODULES):
         raise Missing("Dovecot is installed without IMAP: apt install dovecot-imapd")
+    if found == BINARIES[0] and syntax(found) == "2.4" and not os.path.exists(LUA_MODULE):
+        raise Missing("Dovecot is installed without Lua: apt install dovecot-auth-lua")
     return found
+
+
+@functools.lru_cache
+def syntax(binary):
+    """Which configuration this Dovecot reads: "2.3" or "2.4"."""
+    said = subprocess.run([binary, "--version"], stdout=subprocess.PIPE, check=True, timeout=10).stdout.decode()
+    return "2.4" if tuple(map(int, re.findall(r"\d+", said)[:2])) >= (2, 4) else "2.3"
 
 
 def _let_others_pass(folder):
@@ -68,6 +80,7 @@ class Dovecot:
         if tls not in ("starttls+imaps", "none"):
             raise ValueError("tls: %r" % tls)
         self.binary = find_binary()
+        self.syntax = syntax(self.binary)
         self.name, self.tls, self.format, self.separator, self.prefix = name, tls, format, separator, prefix
         self.capability_remove = {c.upper() for c in capability_remove}
         self.capability_add = list(capability_add)
@@ -214,7 +227,7 @@ class Dovecot:
     def _write_users(self):
         os.makedirs(self.users_folder, exist_ok=True)
         with open(self.users_folder + ".conf", "w") as out:
-            out.write(USERS % self.users_folder)
+            out.write(LOOKUP[self.syntax] % self.users_folder)
         for gone in set(os.listdir(self.users_folder)) - set(self.users):
             os.unlink(os.path.join(self.users_folder, gone))
         for user, password in self.users.items():
@@ -250,26 +263,29 @@ class Dovecot:
     def _capability(self):
         if not self.capability_remove and not self.capability_add:
             return ""
-        kept = [c for c in CAPABILITIES if c.upper() not in self.capability_remove]
+        if self.syntax == "2.4":
+            changed = ["%s = no" % c for c in self.capability_remove] + ["%s = yes" % c for c in self.capability_add]
+            return "imap_capability {\n  %s\n}\n" % "\n  ".join(changed)
+        kept = [c for c in CAPABILITIES[self.syntax] if c.upper() not in self.capability_remove]
         return "imap_capability = %s\n" % " ".join(kept + self.capability_add)
 
     def config(self):
         user = pwd.getpwuid(os.getuid()).pw_name
         group = grp.getgrgid(os.getgid()).gr_name
         root = user == "root"
-        layout = {"maildir": "maildir:~/Maildir" + (":LAYOUT=fs" if self.separator == "/" else ""),
-                  "sdbox": "sdbox:~/sdbox", "mdbox": "mdbox:~/mdbox"}[self.format]
+        layout = "maildir++" if self.format == "maildir" and self.separator != "/" else "fs"
         values = {
             "folder": self.folder, "run": self._run, "host": self.host, "log": self.log_file,
             "imap_port": self.imap_port, "imaps_port": self.imaps_port or 0, "users": self.users_folder,
-            "mail": self.mail_folder, "location": layout, "fsync": self.fsync, "separator": self.separator,
+            "mail": self.mail_folder, "format": self.format, "layout": layout,
+            "path": "Maildir" if self.format == "maildir" else self.format, "fsync": self.fsync, "separator": self.separator,
             "prefix": self.prefix, "userip": self.max_userip_connections,
             "imap_count": self.imap_service_count,
             "uid": "mail" if root else user, "gid": "mail" if root else group,
             "ssl": "yes" if self.tls != "none" else "no", "cert": self.cert_file, "key": self.key_file,
             "extra": self._capability() + self.extra_config,
         }
-        text = BASE % values
+        text = SYNTAX[self.syntax] % values + BASE % values
         if self.auth_failure_delay is not None:
             text += "auth_failure_delay = %s\n" % self.auth_failure_delay
         if not self.auth_penalty:
@@ -287,7 +303,7 @@ def put_user(users_folder, user, password):
         raise ValueError("not possible as the name of a user: %r" % user)
     fresh = "%s.%d.new" % (users_folder, os.getpid())
     with open(fresh, "w") as out:
-        json.dump({"password": password}, out, ensure_ascii=False)
+        out.write(password)
     os.chmod(fresh, 0o644)
     os.rename(fresh, os.path.join(users_folder, user))
 
@@ -306,18 +322,82 @@ def _raise_file_limit():
             pass  # fewer connections then; Dovecot says so in its log
 
 
-# `listen` is loopback only. The login process is the "high-performance" one (service_count = 0): one process serves all
-# connections until they are logged in, and all TLS after that. The special-use folders are those of the shipped configuration.
-USERS = """\
+# How the file of a user is read: by a dict in 2.3, by a script in 2.4, which has no such dict any more.
+LOOKUP = {"2.3": """\
 uri = fs:posix:prefix=%s/
 default_pass_scheme = PLAIN
 key password {
   key = %%u
-  format = json
+  format = value
 }
-passdb_objects = password
-"""
+passdb_fields {
+  password = %%{dict:password}
+}
+""", "2.4": """\
+function auth_password_verify(request, password)
+  local file = io.open("%s/" .. request.user, "rb")
+  if not file then
+    return dovecot.auth.PASSDB_RESULT_USER_UNKNOWN, "no such user"
+  end
+  local right = file:read("a")
+  file:close()
+  if password ~= right then
+    return dovecot.auth.PASSDB_RESULT_PASSWORD_MISMATCH, "wrong password"
+  end
+  return dovecot.auth.PASSDB_RESULT_OK, {}
+end
+"""}
 
+# What the two versions call differently. BASE, which both understand, follows.
+SYNTAX = {"2.3": """\
+ssl_cert = <%(cert)s
+ssl_key = <%(key)s
+disable_plaintext_auth = no
+mail_location = %(format)s:~/%(path)s:LAYOUT=%(layout)s
+passdb {
+  driver = dict
+  args = %(users)s.conf
+}
+userdb {
+  driver = static
+  args = uid=%(uid)s gid=%(gid)s home=%(mail)s/%%u
+}
+service imap-login {
+  service_count = 0
+}
+service imap {
+  service_count = %(imap_count)s
+}
+""", "2.4": """\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+ssl_server_cert_file = %(cert)s
+ssl_server_key_file = %(key)s
+auth_allow_cleartext = yes
+mail_driver = %(format)s
+mail_path = ~/%(path)s
+mailbox_list_layout = %(layout)s
+passdb lua {
+  lua_file = %(users)s.conf
+  use_worker = no
+}
+userdb static {
+  fields {
+    uid = %(uid)s
+    gid = %(gid)s
+    home = %(mail)s/%%{user}
+  }
+}
+service imap-login {
+  restart_request_count = unlimited
+}
+service imap {
+  restart_request_count = %(imap_count)s
+}
+"""}
+
+# `listen` is loopback only. The login process is the "high-performance" one: one process serves all
+# connections until they are logged in, and all TLS after that. The special-use folders are those of the shipped configuration.
 BASE = """\
 protocols = imap
 listen = %(host)s
@@ -328,11 +408,7 @@ log_path = %(log)s
 info_log_path = %(log)s
 auth_verbose = yes
 ssl = %(ssl)s
-ssl_cert = <%(cert)s
-ssl_key = <%(key)s
-disable_plaintext_auth = no
 auth_mechanisms = plain login
-mail_location = %(location)s
 mail_fsync = %(fsync)s
 mail_max_userip_connections = %(userip)s
 mail_uid = %(uid)s
@@ -341,14 +417,6 @@ first_valid_uid = 1
 default_vsz_limit = 1G
 default_client_limit = 8000
 default_process_limit = 1200
-passdb {
-  driver = dict
-  args = %(users)s.conf
-}
-userdb {
-  driver = static
-  args = uid=%(uid)s gid=%(gid)s home=%(mail)s/%%u
-}
 namespace inbox {
   inbox = yes
   separator = %(separator)s
@@ -377,13 +445,11 @@ service imap-login {
     port = %(imaps_port)d
     ssl = yes
   }
-  service_count = 0
   process_min_avail = 1
   client_limit = 2000
   process_limit = 4
 }
 service imap {
-  service_count = %(imap_count)s
   process_limit = 1200
 }
 %(extra)s
