@@ -11,7 +11,8 @@ static void pass_destroy(struct pass *p);
 
 struct log_context pass_context(const struct pass *p, const struct folder *f, uint32_t uid)
 {
-	return (struct log_context){ .migration = p->spec->migration, .mailbox = p->spec->name, .uid = uid,
+	/* The name has the migration in it. */
+	return (struct log_context){ .mailbox = p->spec->name, .uid = uid,
 		.folder = f != NULL ? f->row.source_path : NULL };
 }
 
@@ -191,6 +192,8 @@ void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, cons
 
 	log_event(LOG_MESSAGE_LEFT_OUT, &ctx, "a message is left out: %s", reason);
 	add_skip(p, f, uid, reason);
+	/* Nor is it looked for again in this pass; out of memory, it is told twice. */
+	(void)uidset_add(&f->delivered, uid);
 	p->progress.left_out++;
 	pass_count(p, f, 1);
 }

@@ -44,7 +44,7 @@ struct folder {
 	struct uidset recorded;        /* source UIDs from source_next on that are recorded */
 	struct uidset recorded_target; /* target UIDs from the floor on */
 	bool recorded_bad;
-	struct uidset delivered; /* source UIDs whose bodies came in this pass */
+	struct uidset delivered; /* source UIDs whose bodies came in this pass, or that were left out in it */
 	bool counted_again;
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
 	uint32_t mark;       /* all source UIDs below have reached the writer */
