@@ -187,7 +187,7 @@ class Case:
 
     def write_list(self, name, rows, header=COLUMNS):
         with open(self.folder / name, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL)  # blanks at the ends count only within quotes
             writer.writerow(header)
             writer.writerows(rows)
         (self.folder / name).chmod(0o600)

@@ -68,13 +68,24 @@ class Tap:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _forward(self, reader, writer):
-        self.open += 1
         self.count += 1
+        # An end that came before this connection may be taken up behind it: first let it be counted.
+        await asyncio.sleep(0.005)
+        self.open += 1
         self.peak = max(self.peak, self.open)
         server = None
+        gone = False
+
+        def client_gone(_task):
+            nonlocal gone
+            if not gone:
+                gone = True
+                self.open -= 1
+
         try:
             server_reader, server = await asyncio.open_connection(self.host, self.target)
             up = asyncio.ensure_future(self._pump(reader, server, "up"))
+            up.add_done_callback(client_gone)
             down = asyncio.ensure_future(self._pump(server_reader, writer, "down"))
             try:
                 await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
@@ -86,7 +97,7 @@ class Tap:
                 down.cancel()
                 await asyncio.gather(up, down, return_exceptions=True)
         finally:
-            self.open -= 1
+            client_gone(None)
             if server:
                 server.close()
 

@@ -88,12 +88,10 @@ def killed(case, new, seed, rounds=2):
         tap = case.tap(new.imaps_port)
         case.pair(site(old), site(new, port=tap.port), [login(user, target=there)])
         for _ in range(rounds):
-            done = count(shared.read(new, there))
             running = []
             tap.at("up", tap.up + rng.randrange(20000, size // rounds), lambda: running[0].kill_now())
             running.append(case.start("once"))
             running[0].wait()
-            assert count(shared.read(new, there)) >= done
         case.run("once").exits(0)
         assert_equal(before, shared.read(new, there))
         case.run("once").exits(0)
@@ -128,9 +126,12 @@ def test_the_connection_to_the_target_is_cut_again_and_again(case):
     user, before = shared.filled(old, some)
     there = shared.user(new)
     size = sum(e.size for entries in before.folders.values() for e in entries)
-    proxy = case.use(Proxy([(new.host, new.imaps_port)], cut=("up", size // 4), times=3))
+    proxy = case.use(Proxy([(new.host, new.imaps_port)], cut=("up", size // 4), times=3,
+                          stats=str(case.folder / "stats")))
     case.pair(site(old), site(new, port=proxy.ports[0]), [login(user, target=there)], login_retry_interval="50ms")
-    case.run("once").exits(0)
+    program = case.run("once").exits(0)
+    assert program.lines("warning: m/%s: target: the connection was lost" % there)
+    assert len(proxy.read_stats()) >= 3
     assert_equal(before, shared.read(new, there))
 
 
@@ -139,9 +140,12 @@ def test_the_connection_to_the_source_is_cut_again_and_again(case):
     user, before = shared.filled(old, some)
     there = shared.user(new)
     size = sum(e.size for entries in before.folders.values() for e in entries)
-    proxy = case.use(Proxy([(old.host, old.imaps_port)], cut=("down", size // 4), times=3))
+    proxy = case.use(Proxy([(old.host, old.imaps_port)], cut=("down", size // 4), times=3,
+                          stats=str(case.folder / "stats")))
     case.pair(site(old, port=proxy.ports[0]), site(new), [login(user, target=there)], login_retry_interval="50ms")
-    case.run("once").exits(0)
+    program = case.run("once").exits(0)
+    assert program.lines("warning: m/%s: source: the connection was lost" % there)
+    assert len(proxy.read_stats()) >= 3
     assert_equal(before, shared.read(new, there))
 
 
