@@ -28,6 +28,8 @@ def arguments():
     parser.add_argument("--plain", action="store_true", help="without TLS")
     parser.add_argument("--slow", type=float, default=20.0, metavar="S",
                         help="a tool that takes longer than this is run once only (20 s)")
+    parser.add_argument("--budget", type=float, default=840.0, metavar="S",
+                        help="no second and third runs when more than this is used up, in proportion (840 s)")
     parser.add_argument("--messages", type=int, metavar="N", help="no more than N messages in all")
     parser.add_argument("--json", metavar="FILE", help="all measures of all runs")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM",
@@ -80,9 +82,14 @@ class Bench:
     def __init__(self, args, place):
         self.args, self.place = args, place
         self.verifier = verify.Verifier(place)
-        self.count = 0
+        self.count, self.cells = 0, len(args.shapes) * len(args.rtts)
+        self.begin = time.monotonic()
 
-    def cell(self, shape, rtt):
+    def late(self, number):
+        """Whether the cells up to this one have had their share of the time."""
+        return time.monotonic() - self.begin > self.args.budget * (number + 1) / self.cells
+
+    def cell(self, number, shape, rtt):
         """All tools on one shape at one round-trip time, in turns: A B C A B C."""
         messages, _ = self.place.fill(shape)
         users = self.place.users(shape)
@@ -92,6 +99,9 @@ class Bench:
                 "runs": {}, "absent": {t.name: t.missing() for t in tools if t.missing()}}
         present = [t for t in tools if t.name not in cell["absent"]]
         for turn in range(self.args.n):
+            if turn and self.late(number):
+                say("%s, RTT %g: no time for more than %d runs" % (shape.name, rtt, turn))
+                break
             for tool in present:
                 runs = cell["runs"].setdefault(tool.name, [])
                 if runs and (runs[0].failed or runs[0].wall > self.args.slow):
@@ -143,7 +153,7 @@ def main():
                 say("filling: %s" % shape)
                 place.fill(shape)
                 warm_up(place, shape)
-                cells += [bench.cell(shape, rtt) for rtt in args.rtts]
+                cells += [bench.cell(len(cells) + i, shape, rtt) for i, rtt in enumerate(args.rtts)]
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)

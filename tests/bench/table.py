@@ -23,8 +23,18 @@ def wall(cell, name):
     return _median(runs, lambda r: r.wall) if runs and len(good(runs)) == len(runs) else None
 
 
-def times(value, reference):
-    return "%.2f" % (value / reference) if value and reference else "–"
+def ratio(cell, name, reference):
+    """Median over the turns, so that a slow minute, which hits both, does not count; of the medians when one was run less often."""
+    mine, other = cell["runs"].get(name, []), cell["runs"].get(reference, [])
+    if wall(cell, name) is None or wall(cell, reference) is None:
+        return None
+    if len(mine) != len(other):
+        return wall(cell, name) / wall(cell, reference)
+    return statistics.median(a.wall / b.wall for a, b in zip(mine, other))
+
+
+def times(value):
+    return "–" if value is None else "%.2f" % value
 
 
 def row(cell, name):
@@ -42,7 +52,7 @@ def row(cell, name):
         "%.0f" % (cell["messages"] / mid), "%.1f" % (cell["bytes"] / mid / 1e6), "%.2f" % _median(runs, lambda r: r.cpu),
         "%.2f" % _median(runs, lambda r: r.server_cpu), "%.1f" % (_median(runs, lambda r: r.memory_kb) / 1024),
         "%d" % _median(runs, lambda r: r.turns) if cell["rtt"] else "–", "0",
-        times(mid, wall(cell, "limit")), times(mid, wall(cell, "mbsync"))]
+        times(ratio(cell, name, "limit")), times(ratio(cell, name, "mbsync"))]
 
 
 def markdown(cells, tools, about):
@@ -55,7 +65,8 @@ def markdown(cells, tools, about):
         wrong = ["- %s: **failed**: %s" % (name, r.failed) for name, runs in cell["runs"].items() for r in runs if r.failed]
         out += [""] + wrong + [""] * bool(wrong)
     out += ["Medians; `min–max` is the noise of the machine. Memory: the largest process, or the sum over all where several run at once. ",
-            "Round trips: turns of the busiest connection, as the proxy counts them.", ""]
+            "× is the median of the ratios within a turn. Round trips: turns of the busiest connection, as the proxy counts them: with",
+            "pipelining, answers that cross what is sent are counted, too.", ""]
     out += ["- `%s`: %s." % (t.name, t.note) for t in tools if t.note and any(t.name in c["runs"] for c in cells)]
     return "\n".join(out).rstrip() + "\n"
 
@@ -63,14 +74,9 @@ def markdown(cells, tools, about):
 def as_json(cells, about):
     def cell_json(cell):
         return dict({k: cell[k] for k in ("shape", "title", "rtt", "messages", "bytes", "absent")},
-                    limit_ratio=_ratio(cell, "limit"), mbsync_ratio=_ratio(cell, "mbsync"),
+                    limit_ratio=ratio(cell, "godwit", "limit"), mbsync_ratio=ratio(cell, "godwit", "mbsync"),
                     runs={n: [dataclasses.asdict(r) for r in runs] for n, runs in cell["runs"].items()})
     return {"about": about, "cells": [cell_json(c) for c in cells]}
-
-
-def _ratio(cell, name):
-    mine, other = wall(cell, "godwit"), wall(cell, name)
-    return mine / other if mine and other else None
 
 
 def _first_line(*command):

@@ -9,7 +9,7 @@ from . import Tool
 
 WINDOW_MESSAGES, WINDOW_BYTES = 50, 1 << 20     # of one MULTIAPPEND
 RANGE = 200                                     # messages per FETCH
-SESSIONS = 16                                   # at the same time, on each side
+SESSIONS = 50                                   # at the same time, on each side: as many as godwit is given
 
 
 def _read(server, user, password):
