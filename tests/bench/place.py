@@ -84,15 +84,19 @@ class Place:
             shutil.rmtree(self.target.mail_path(user), ignore_errors=True)
 
 
+def folders(client):
+    """Paths of the folders that can hold mail."""
+    namespace = Namespace(client)
+    return [namespace.path(a[4]) for a in client.command(b'LIST "" "*"')
+            if a[1] == b"LIST" and not {b"\\NOSELECT", b"\\NONEXISTENT"} & {f.upper() for f in a[2]}]
+
+
 def counts(server, user):
     """Folder path -> (messages, bytes); what holds no mail is left out: not every tool makes empty folders."""
     found = {}
     with Client.to(server, user, PASSWORD) as client:
         namespace = Namespace(client)
-        for answer in client.command(b'LIST "" "*"'):
-            if answer[1] != b"LIST" or {b"\\NOSELECT", b"\\NONEXISTENT"} & {a.upper() for a in answer[2]}:
-                continue
-            path = namespace.path(answer[4])
+        for path in folders(client):
             for status in client.command(b"STATUS " + quote(namespace.wire(path)) + b" (MESSAGES SIZE)"):
                 if status[1] == b"STATUS" and int(status[3][1]):
                     found[path] = int(status[3][1]), int(status[3][3])

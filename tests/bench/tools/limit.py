@@ -4,7 +4,7 @@ import os
 
 from lab.imap import Client, Namespace, pairs, quote
 
-from .. import measure
+from .. import measure, place as places
 from . import Tool
 
 WINDOW_MESSAGES, WINDOW_BYTES = 50, 1 << 20     # of one MULTIAPPEND
@@ -16,8 +16,7 @@ def _read(server, user, password):
     """Yields (wire name, [(flags, date, body)]) per folder. Once, before anything is measured."""
     with Client.to(server, user, password) as client:
         namespace = Namespace(client)
-        names = [a[4] for a in client.command(b'LIST "" "*"') if a[1] == b"LIST"]
-        for path in [namespace.path(name) for name in names]:
+        for path in places.folders(client):
             wire, messages = namespace.wire(path), []
             client.command(b"EXAMINE " + quote(wire))
             for answer in client.command(b"UID FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])"):
