@@ -16,7 +16,8 @@
  * The body of a message comes as BODY_BEGIN, BODY_DATA…, BODY_END, also when the server sends a quoted string (body_form BODY_INLINE).
  * A body that is NIL (BODY_NIL: the server has none) gives BODY_END alone.
  *
- * An untagged response belongs to the oldest command that has been sent, at least in part, and is not answered.
+ * An untagged response is said to belong to the oldest command that has been sent, at least in part, and is not answered. Servers that work on
+ * several commands at once (Dovecot does: UID FETCH, UID SEARCH, UID STORE, FETCH) may mean another: what it says (UID, TAG "g7") counts more.
  *
  * Nothing is trusted: tags that are not in flight or of which nothing was sent yet, lines and literals beyond the limits, bytes that are not IMAP are errors; an error is
  * final for the session (the connection is to be closed), session_error() says in words what it was.
@@ -133,7 +134,10 @@ int session_uid_expunge(struct session *s, struct span set, uint32_t *ret_tag);
  * The answer may come early (a refusal). From EVENT_DONE for the tag on, one rule: send what session_body_due() asks for, or close the connection, and
  * nothing more for this command; the session itself ends the line. In terms of the functions, when the APPEND was not yet ended:
  * session_append_is_open() becomes false with the last byte due, or at once when none is; session_append_message is PROTO_ERR_STATE;
- * session_append_end does nothing and returns 0, as long as no other APPEND was begun. */
+ * session_append_end does nothing and returns 0, as long as no other APPEND was begun.
+ *
+ * BAD is no refusal like NO: the server may not have understood that bytes follow, and take the bytes of the message for commands (Dovecot 2.3
+ * does so after a date, a flag or an atom that it cannot read). When they go without "+", close the connection at BAD. */
 int session_append_begin(struct session *s, struct span name, uint32_t *ret_tag);
 struct append_message {
 	struct span flags; /* canonical text without parentheses; may be empty */

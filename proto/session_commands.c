@@ -49,7 +49,7 @@ static void text(struct making *m, const char *words)
 		m->err = cmd_str(&m->cmd, words);
 }
 
-/* Bytes that go as they are: a set, flags, criteria. Never a line's end. */
+/* Bytes that go as they are: a set, criteria. Never a line's end. */
 static void raw(struct making *m, struct span s)
 {
 	for (size_t i = 0; i < s.n && m->err == 0; i++)
@@ -57,6 +57,17 @@ static void raw(struct making *m, struct span s)
 			m->err = PROTO_ERR_SYNTAX;
 	if (m->err == 0)
 		m->err = cmd_text(&m->cmd, s);
+}
+
+/* Flags that a server cannot read are worse than an error: Dovecot answers BAD, and then takes the bytes of the message for commands. */
+static void flag_list(struct making *m, struct span flags)
+{
+	for (size_t i = 0; i < flags.n && m->err == 0; i++)
+		if ((unsigned char)flags.p[i] < ' ' || (unsigned char)flags.p[i] >= 0x7f || memchr("(){%*\"]", flags.p[i], 7) != NULL)
+			m->err = PROTO_ERR_SYNTAX;
+	text(m, " (");
+	raw(m, flags);
+	text(m, ")");
 }
 
 static void astring(struct making *m, struct span s)
@@ -273,9 +284,7 @@ int session_store(struct session *s, struct span set, const char *how, struct sp
 	raw(&m, set);
 	text(&m, " ");
 	text(&m, how);
-	text(&m, " (");
-	raw(&m, flags);
-	text(&m, ")");
+	flag_list(&m, flags);
 	return finish(&m, ret_tag);
 }
 
@@ -315,11 +324,8 @@ static void append_text(struct making *m, const struct append_message *a)
 {
 	char *room;
 
-	if (a->flags.n != 0) {
-		text(m, " (");
-		raw(m, a->flags);
-		text(m, ")");
-	}
+	if (a->flags.n != 0)
+		flag_list(m, a->flags);
 	if (a->date.n != 0) {
 		text(m, " ");
 		quoted(m, a->date);

@@ -209,6 +209,11 @@ Test(proto_session, arguments_cannot_end_the_line)
 	cr_assert_eq(session_id(s, (struct span[]){ SPAN("a"), SPAN("\n") }, 1, &tag), PROTO_ERR_SYNTAX);
 	cr_assert_eq(begin(s), 1, "what was refused takes no tag");
 	cr_assert_eq(session_append_message(s, &(struct append_message){ .flags = SPAN("a\n"), .size = 1 }), PROTO_ERR_SYNTAX);
+	for (const char *c = "(){%*\"]\x7f\x80\xff"; *c != '\0'; c++) {
+		char flag[3] = { 'a', *c, 'b' };
+
+		cr_assert_eq(session_append_message(s, &(struct append_message){ .flags = span_of(flag, 3), .size = 1 }), PROTO_ERR_SYNTAX);
+	}
 	cr_assert_eq(session_append_message(s, &(struct append_message){ .date = SPAN("\r"), .size = 1 }), PROTO_ERR_SYNTAX);
 	cr_assert_str_eq(sent(s), "");
 	session_free(&s);
@@ -745,7 +750,7 @@ Test(proto_session, command_is_limited_but_can_always_be_ended)
 	uint32_t tag;
 	unsigned n = 0;
 
-	small.command_max = 40;
+	small.command_max = 37;
 	s = session_new(&small);
 	session_hint_caps(s, &(struct resp_caps){ .bits = BIT(LITERAL_PLUS) });
 	cr_assert_eq(session_folder(s, CMD_CREATE, SPAN("0123456789012345678901234567890123456789"), false, &tag), PROTO_ERR_CAP);
@@ -755,7 +760,7 @@ Test(proto_session, command_is_limited_but_can_always_be_ended)
 		sent(s);
 		session_body_sent(s, 1);
 	}
-	cr_assert_eq(n, 3); /* 15 + 3 * 7 + 2 <= 40 */
+	cr_assert_eq(n, 2); /* 15 + 3 * 7 <= 37, but the CRLF behind it is not */
 	cr_assert_eq(message(s, 1), PROTO_ERR_CAP);
 	cr_assert_eq(session_append_end(s), 0);
 	cr_assert_str_eq(sent(s), "\r\n");
@@ -841,6 +846,7 @@ Test(proto_session, an_idle_session_is_small)
 {
 	size_t before = allocated();
 	struct session *s = with_caps(BIT(LITERAL_PLUS));
+	struct session_event ev;
 	char line[3000];
 	uint32_t tag;
 
@@ -854,6 +860,11 @@ Test(proto_session, an_idle_session_is_small)
 		cr_assert_eq(feed(s, "\\\"\"\r\n* 1 FETCH (UID 3 FLAGS (a b c) BODY[] \"x\")\r\n"), 0);
 		snprintf(line, sizeof(line), "g%u OK\r\n", tag);
 		cr_assert_eq(feed(s, line), 0);
+		memset(line, 'x', sizeof(line));
+		memcpy(line, "* 1 FETCH (BODY[] \"", 19);
+		snprintf(line + sizeof(line) - 6, 6, "\")\r\n");
+		cr_assert_eq(session_next(s, &(struct span){ line, sizeof(line) - 2 }, &ev), 0);
+		cr_assert(feed(s, "") == 0 && !strncmp(told, "DATA x", 6));
 	}
 	cr_assert_lt(allocated(), before + 4096);
 	session_free(&s);
