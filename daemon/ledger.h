@@ -123,8 +123,8 @@ void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool 
 void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);
 /* The recorded sets with any source UID >= source_from or target UID >= target_from: what is above source_next and above the floor. */
 void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg);
-/* Adds to what was left out; the same folder and UID again replaces the reason. ledger_clear_skips() forgets the row of the
- * folder itself (UID 0) and those of its messages from a UID on: a new look at them begins. */
+/* Adds to what was left out; the same folder and UID again replaces the reason. ledger_clear_skips() forgets the messages of a folder from a UID
+ * on: a new look at them begins. With the path "" it forgets the folders of the mailbox that were left out as a whole. */
 void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);
 void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, uint32_t from, ledger_done_fn *fn,
 	void *arg);

@@ -57,7 +57,8 @@ static const char *const sql[ST_N] = {
 	[ST_SKIP_NEW] =
 		"INSERT INTO skips (mailbox, folder_path, uid, folder, message_id, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 		" ON CONFLICT DO UPDATE SET folder = ?4, message_id = ?5, reason = ?6",
-	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND folder_path = ?2 AND (uid = 0 OR uid >= ?3)",
+	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND"
+			  " ((?2 = '' AND uid = 0) OR (folder_path = ?2 AND uid > 0 AND uid >= ?3))",
 };
 
 /* The -wal belongs to the file: with another one it would be damage, too. */

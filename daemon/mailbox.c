@@ -34,6 +34,20 @@ static void close_peers(struct mailbox *m)
 	peer_close(&m->peer[TARGET]);
 }
 
+/* A polite end, where the dialogue allows it; the answer is not waited for. */
+static void log_out(struct mailbox *m)
+{
+	for (int side = 0; side < SIDES; side++) {
+		struct peer *p = m->peer[side];
+		uint32_t tag;
+
+		if (p == NULL || !peer_is_up(p) || session_is_mid_body(peer_session(p)) || peer_is_full(p))
+			continue;
+		if (session_simple(peer_session(p), CMD_LOGOUT, &tag) == 0)
+			peer_flush(p);
+	}
+}
+
 static void tell_end(void *arg)
 {
 	struct mailbox *m = arg;
@@ -45,6 +59,7 @@ static void tell_end(void *arg)
 	}
 	/* First the pass: what it has half sent must not be sent on; then the connections. */
 	pass_free(&m->pass);
+	log_out(m);
 	close_peers(m);
 	m->funnel(m->owner, &ev);
 }

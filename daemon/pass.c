@@ -7,6 +7,11 @@
 #include "err.h"
 #include "log.h"
 
+/* ms */
+#define SETTLE_EVERY 250
+#define SETTLE_QUIET 1500
+#define SETTLE_MAX 30000
+
 static void pass_destroy(struct pass *p);
 
 struct log_context pass_context(const struct pass *p, const struct folder *f, uint32_t uid)
@@ -19,6 +24,18 @@ struct log_context pass_context(const struct pass *p, const struct folder *f, ui
 bool pass_is_copying(const struct pass *p)
 {
 	return p->step == PASS_COPY && p->peer[SOURCE] != NULL;
+}
+
+void pass_hold(struct folder *f, uint32_t uid)
+{
+	if (f->hold == 0 || uid < f->hold)
+		f->hold = uid;
+}
+
+int pass_redo(struct folder *f, uint32_t uid)
+{
+	pass_hold(f, uid);
+	return uidset_add(&f->redo, uid);
 }
 
 /* Calls to the ledger. */
@@ -119,13 +136,16 @@ static void drain(struct pass *p)
 	writer_pump(p);
 }
 
+/* The first reason is the one that is told, unless nothing can go on at all. */
 void pass_fail(struct pass *p, const struct outcome *why)
 {
-	if (p->step == PASS_ENDED || (p->step == PASS_DRAIN && p->outcome.radius >= why->radius && why->side == SOURCE))
+	if (p->step == PASS_ENDED)
 		return;
-	p->outcome = *why;
-	if (p->step == PASS_COPY && p->peer[TARGET] != NULL && why->radius != RADIUS_RUN && why->radius != RADIUS_NONE &&
-		!nothing_under_way(p)) {
+	if (p->step != PASS_DRAIN || why->radius == RADIUS_RUN)
+		p->outcome = *why;
+	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || p->peer[TARGET] == NULL || nothing_under_way(p)) {
+		pass_end(p);
+	} else if (p->step == PASS_COPY) {
 		struct relay_item *h = relay_head(&p->relay);
 
 		/* A message whose rest will not come cannot be finished: its connection is given up. */
@@ -133,9 +153,7 @@ void pass_fail(struct pass *p, const struct outcome *why)
 			pass_end(p);
 		else
 			drain(p);
-		return;
 	}
-	pass_end(p);
 }
 
 void pass_fail_proto(struct pass *p, enum side side, int err)
@@ -144,7 +162,9 @@ void pass_fail_proto(struct pass *p, enum side side, int err)
 
 	outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, side, "%s", proto_strerror(err));
 	/* Nothing may be sent any more: what the session holds may be half a command. */
-	if (p->step != PASS_ENDED) {
+	if (p->step == PASS_DRAIN)
+		pass_end(p);
+	else if (p->step != PASS_ENDED) {
 		p->outcome = why;
 		pass_end(p);
 	}
@@ -203,7 +223,6 @@ static void folder_is_done(struct pass *p)
 	assert(p->open_folders != 0);
 	p->open_folders--;
 	p->progress.folders_done++;
-	p->progress.any = true;
 }
 
 void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason)
@@ -220,12 +239,27 @@ void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason)
 	p->progress.folders_left_out++;
 }
 
+void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason)
+{
+	struct log_context ctx = pass_context(p, NULL, 0);
+	char text[600];
+
+	if (survey_find(&p->survey[SOURCE], path) == NULL)
+		return;
+	log_event(LOG_SUBSCRIBE_FAILED, &ctx, "the subscription of %.*s is left out: %s", SPAN_ARG(path), reason);
+	snprintf(text, sizeof(text), "its subscription: %s", reason);
+	for (size_t i = 0; i < p->folder_n; i++)
+		if (span_eq(span_str(p->folder[i].row.source_path), path) && p->folder[i].step != FOLDER_LEFT_OUT)
+			add_skip(p, &p->folder[i], 0, text);
+}
+
 void pass_folder_complete(struct pass *p, struct folder *f)
 {
 	if (f->step != FOLDER_CLOSING)
 		return;
 	f->step = FOLDER_COMPLETE;
 	suspects_free(&f->suspects);
+	p->progress.any = true;
 	folder_is_done(p);
 	pass_check_end(p);
 }
@@ -236,16 +270,54 @@ void pass_count(struct pass *p, struct folder *f, uint64_t messages)
 	p->progress.messages_done += messages;
 	if (p->progress.messages_done > p->progress.messages)
 		p->progress.messages = p->progress.messages_done;
-	p->progress.any = true;
 }
 
 /* The survey. */
+
+/* APPENDs that left before a break may be carried out long after it: the server has them in its buffers. What is sent again before they have
+ * landed is there twice. True: the target changed lately, it is looked at again soon. */
+static bool is_settling(struct pass *p)
+{
+	uint64_t now = loop_now(p->env->loop), seen = 0;
+	bool open = false;
+
+	for (size_t i = 0; i < p->row_n; i++)
+		open = open || p->row[i].open;
+	if (!open)
+		return false;
+	for (size_t i = 0; i < p->survey[TARGET].folder_n; i++)
+		seen += (uint64_t)p->survey[TARGET].folder[i].uidnext + p->survey[TARGET].folder[i].messages;
+	if (p->settle_began == 0)
+		p->settle_began = p->settle_changed = now;
+	else if (seen != p->settle_seen)
+		p->settle_changed = now;
+	p->settle_seen = seen;
+	if (now - p->settle_changed >= SETTLE_QUIET || now - p->settle_began >= SETTLE_MAX)
+		return false;
+	timer_set(p->settle, SETTLE_EVERY);
+	return true;
+}
+
+static void look_again(void *arg)
+{
+	struct pass *p = arg;
+	int err;
+
+	if (p->step != PASS_SURVEY || p->peer[TARGET] == NULL)
+		return;
+	survey_done(&p->survey[TARGET]);
+	survey_init(&p->survey[TARGET], TARGET);
+	p->surveyed[TARGET] = false;
+	err = survey_start(&p->survey[TARGET], p->peer[TARGET]);
+	if (err != 0)
+		pass_fail_proto(p, TARGET, err);
+}
 
 static void begin_copy(struct pass *p)
 {
 	int err;
 
-	if (p->step != PASS_SURVEY || !p->surveyed[SOURCE] || !p->surveyed[TARGET] || !p->rows_loaded)
+	if (p->step != PASS_SURVEY || !p->surveyed[SOURCE] || !p->surveyed[TARGET] || !p->rows_loaded || is_settling(p))
 		return;
 	p->step = PASS_COPY;
 	err = pass_plan(p);
@@ -314,12 +386,28 @@ static void survey_event(struct pass *p, enum side side, const struct session_ev
 
 /* Events of the peers. */
 
+/* A BYE at any time: nothing more may be asked for; what is under way may still be answered. */
+static bool is_bye(struct pass *p, enum side side, const struct session_event *ev)
+{
+	struct outcome why;
+
+	if (ev->kind != EVENT_RESPONSE || ev->resp.kind != RESP_STATUS || ev->resp.status.status != STATUS_BYE)
+		return false;
+	outcome_of_reply(&why, side, CMD_NOOP, &ev->resp.status);
+	why.radius = RADIUS_CONNECTION;
+	why.heal = HEAL_TIME;
+	pass_fail(p, &why);
+	return true;
+}
+
 static void on_peer(struct pass *p, enum side side, const struct peer_event *ev)
 {
 	if (p->step == PASS_ENDED)
 		return;
 	switch (ev->kind) {
 	case PEER_SESSION:
+		if (is_bye(p, side, ev->session))
+			break;
 		if (p->step == PASS_SURVEY)
 			survey_event(p, side, ev->session);
 		else if (side == SOURCE)
@@ -337,6 +425,26 @@ static void on_peer(struct pass *p, enum side side, const struct peer_event *ev)
 	case PEER_UP:
 		break;
 	}
+}
+
+/* Every command has a deadline. What has none is a mistake of our own: it must not hold a slot for ever. */
+static void watch(void *arg)
+{
+	struct pass *p = arg;
+	struct outcome why;
+	bool quiet = p->calls == 0;
+
+	for (int side = 0; side < SIDES; side++)
+		if (p->peer[side] != NULL && session_inflight(peer_session(p->peer[side])) != 0)
+			quiet = false;
+	if (quiet && p->quiet && p->step != PASS_ENDED) {
+		outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "nothing is under way, and the pass is not at its end");
+		p->outcome = why;
+		pass_end(p);
+		return;
+	}
+	p->quiet = quiet;
+	timer_set(p->watch, p->env->peer_limits.command_timeout);
 }
 
 static void on_source(void *owner, const struct peer_event *ev)
@@ -384,10 +492,13 @@ struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *
 	reader_init(&p->reader);
 	writer_init(&p->writer);
 	p->soon = timer_new(env->loop, tell_end, p);
-	if (p->soon == NULL) {
+	p->watch = timer_new(env->loop, watch, p);
+	p->settle = timer_new(env->loop, look_again, p);
+	if (p->soon == NULL || p->watch == NULL || p->settle == NULL) {
 		pass_free(&p);
 		return NULL;
 	}
+	timer_set(p->watch, env->peer_limits.command_timeout);
 	peer_lend(source, on_source, p);
 	peer_lend(target, on_target, p);
 	start(p);
@@ -425,6 +536,8 @@ void pass_free(struct pass **p)
 		return;
 	*p = NULL;
 	timer_free(&gone->soon);
+	timer_free(&gone->watch);
+	timer_free(&gone->settle);
 	gone->step = PASS_ENDED;
 	gone->abandoned = true;
 	if (gone->calls == 0)

@@ -1,7 +1,7 @@
 /*
  * pass: one comparison and copy over a mailbox, from two logged-in peers to the end.
  *
- *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox
+ *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox; after a break again and again, until the target is quiet
  *   PASS_COPY     reader: source -> relay -> writer: target -> batches -> ledger
  *   PASS_DRAIN    no more is read; APPENDs under way are answered and recorded
  *   PASS_ENDED    told to the owner, once
@@ -46,6 +46,7 @@ struct folder {
 	bool recorded_bad;
 	struct uidset delivered; /* source UIDs whose bodies came in this pass, or that were left out in it */
 	bool counted_again;
+	uint32_t hold;       /* 0, or the lowest UID that is to be asked for once more: source_next stays below it */
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
 	uint32_t mark;       /* all source UIDs below have reached the writer */
 	uint32_t safe_next;  /* all source UIDs below are stored, or left out for good */
@@ -53,7 +54,10 @@ struct folder {
 	bool no_uids;        /* the target did not tell the UIDs of what it stored */
 	struct batch unrecorded; /* then: stored, given to the ledger together with the new floor */
 	bool lookup_wanted, create_wanted, status_wanted; /* what the writer is to say before the next APPEND */
-	bool end_seen;       /* the reader has nothing more in this round */
+	unsigned rounds;     /* of the reader, whose end has not come */
+	bool creating;       /* CREATE is not answered */
+	uint32_t create_tag; /* of its second CREATE */
+	bool weak_ok;        /* careful: a message without Message-ID and Date may be recognised by date and size */
 	unsigned windows;    /* APPENDs without their answer */
 	uint64_t counted;    /* messages of it that count as done in the progress */
 };
@@ -72,10 +76,13 @@ struct pass {
 	void *owner;
 	bool abandoned;                /* the owner is gone; memory stays until the ledger has answered */
 	unsigned calls;                /* ledger calls without their answer */
-	struct timer *soon;
+	struct timer *soon, *watch;
+	bool quiet;                    /* nothing was under way when the watch last looked */
 	struct arena memory;
 	struct survey survey[SIDES];
 	bool surveyed[SIDES], rows_loaded;
+	struct timer *settle;
+	uint64_t settle_began, settle_changed, settle_seen; /* ms, ms, of the target's folders at the last look */
 	struct ledger_folder *row;     /* of the ledger, for matching */
 	size_t row_n;
 	struct folder *folder;         /* in the order of the source's paths */
@@ -101,8 +108,13 @@ void pass_fail(struct pass *p, const struct outcome *why);             /* drains
 void pass_fail_proto(struct pass *p, enum side side, int err);         /* the session refused a command, or memory is out */
 void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason);
 void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason);
+/* Of a folder that the source has; a subscription without its folder is not missed. */
+void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason);
 void pass_folder_complete(struct pass *p, struct folder *f);
 void pass_count(struct pass *p, struct folder *f, uint64_t messages);  /* towards progress */
+/* The message is to be sent once more, alone. 0 or PROTO_ERR_NOMEM. */
+int pass_redo(struct folder *f, uint32_t uid);
+void pass_hold(struct folder *f, uint32_t uid);
 bool pass_is_copying(const struct pass *p);
 void pass_check_end(struct pass *p);                                   /* ends when nothing is left to wait for */
 struct log_context;

@@ -59,15 +59,16 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 	if (row == NULL) {
 		f->row.source_next = 1;
 		f->row.floor = 1;
-		f->careful = f->target_messages != 0;
+		f->careful = to != NULL && ((to->has & FS_MESSAGES) == 0 || to->messages != 0);
 	} else {
 		fence = row->source_uidvalidity != f->uidvalidity || (!f->on_target && row->copied + row->adopted != 0) ||
-			(row->target_uidvalidity != 0 && f->on_target && row->target_uidvalidity != target_uidvalidity);
+			(row->target_uidvalidity != 0 && target_uidvalidity != 0 && row->target_uidvalidity != target_uidvalidity);
 		f->row = *row;
 		f->row.source_path = source_path;
 		f->row.target_path = target_path;
 		f->careful = row->open || fence;
 		f->forget = fence;
+		f->weak_ok = !fence;
 		if (fence) {
 			struct log_context ctx = pass_context(p, f, 0);
 
@@ -85,8 +86,8 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 	f->row.source_uidvalidity = f->uidvalidity;
 	if (target_uidvalidity != 0)
 		f->row.target_uidvalidity = target_uidvalidity;
-	if (f->row.source_next == 0)
-		f->row.source_next = 1;
+	if (f->row.source_next == 0 || (f->row.open && f->row.source_next >= f->uidnext))
+		f->row.source_next = 1; /* all was sent, but the end was not reached: count once more */
 	f->safe_next = f->mark = f->row.source_next;
 	f->floor = f->row.floor;
 	/* A target without messages, or whose messages all lie below the floor, holds nothing that we do not know. */
@@ -111,7 +112,12 @@ static int plan_folder(struct pass *p, struct folder *f, const struct survey_fol
 	f->row.target_path = keep_text(p, path);
 	if (f->row.source_path == NULL || f->row.target_path == NULL)
 		return PROTO_ERR_NOMEM;
-	if ((from->has & (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY)) != (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY)) {
+	if (f != p->folder && strcmp(f[-1].row.source_path, f->row.source_path) == 0) {
+		pass_leave_out_folder(p, f, "another folder of the source has the same name");
+		return 0;
+	}
+	if ((from->has & (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY)) != (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY) ||
+		from->uidnext == 0) {
 		pass_leave_out_folder(p, f, from->refused[0] != '\0' ? from->refused :
 				"the source does not tell what is in it (STATUS)");
 		return 0;
@@ -152,10 +158,7 @@ static void folder_opened(struct pass *p, struct folder *f, int64_t id)
 	if (f->step != FOLDER_OPENING)
 		return;
 	f->step = FOLDER_COPYING;
-	if (!needs_copying(f)) {
-		f->end_seen = true; /* nothing to be copied: it is only remembered */
-		writer_check_folder(p, f);
-	}
+	writer_check_folder(p, f); /* its end may have come before */
 	reader_pump(p);
 }
 
@@ -234,6 +237,8 @@ int pass_plan(struct pass *p)
 	const struct survey *from = &p->survey[SOURCE];
 	int err = 0;
 
+	/* What is left out as a whole is found again, or not. */
+	ledger_clear_skips(p->env->ledger, p->spec->ledger_id, "", UINT32_MAX, NULL, NULL);
 	p->folder = calloc(from->folder_n + 1, sizeof(*p->folder));
 	if (p->folder == NULL)
 		return PROTO_ERR_NOMEM;

@@ -25,8 +25,10 @@ void reader_init(struct reader *r)
 
 void reader_done(struct reader *r)
 {
-	for (int i = 0; i < READER_JOBS; i++)
+	for (int i = 0; i < READER_JOBS; i++) {
 		uidset_done(&r->job[i].seen);
+		uidset_done(&r->job[i].asked);
+	}
 	free(r->task);
 	uidset_done(&r->wanted);
 	buf_done(&r->meta_flags);
@@ -34,29 +36,62 @@ void reader_done(struct reader *r)
 	r->task = NULL;
 }
 
-int reader_add(struct pass *p, struct folder *f, enum reader_round round)
+static struct reader_task *task_new(struct reader *r, struct folder *f)
 {
-	struct reader *r = &p->reader;
-	bool redo = round == ROUND_REDO;
-
 	if (r->task_n == r->task_size) {
 		size_t size = r->task_size == 0 ? 16 : r->task_size * 2;
 		struct reader_task *bigger = realloc(r->task, size * sizeof(*bigger));
 
 		if (bigger == NULL)
-			return PROTO_ERR_NOMEM;
+			return NULL;
 		r->task = bigger;
 		r->task_size = size;
 	}
-	r->task[r->task_n++] = (struct reader_task){
-		.folder = f,
-		.careful = (f->careful && !redo) || round == ROUND_COUNT,
-		.single = redo,
-		.next = redo ? 1 : f->row.source_next,
-		.last = redo ? 0 : f->uidnext - 1,
-	};
-	f->end_seen = false;
+	f->rounds++;
+	r->task[r->task_n] = (struct reader_task){ .folder = f, .next = 1 };
+	return &r->task[r->task_n++];
+}
+
+int reader_add(struct pass *p, struct folder *f, enum reader_round round)
+{
+	struct reader_task *t = task_new(&p->reader, f);
+
+	if (t == NULL)
+		return PROTO_ERR_NOMEM;
+	t->redo = t->single = round == ROUND_REDO;
+	if (t->redo)
+		return 0;
+	/* What is new since the last pass is scanned, too: only then is it known whether all of it came. */
+	t->careful = f->careful || round == ROUND_COUNT || f->row.source_next != 1;
+	t->next = f->row.source_next;
+	t->last = f->uidnext - 1;
 	return 0;
+}
+
+int reader_add_range(struct pass *p, struct folder *f, uint32_t lo, uint32_t hi)
+{
+	struct reader_task *t = task_new(&p->reader, f);
+
+	if (t == NULL)
+		return PROTO_ERR_NOMEM;
+	pass_hold(f, lo);
+	t->careful = t->single = true;
+	t->next = lo;
+	t->last = hi;
+	return 0;
+}
+
+bool reader_is_fetching(const struct pass *p)
+{
+	const struct reader *r = &p->reader;
+
+	for (unsigned i = 0; i < r->jobs; i++) {
+		const struct reader_job *j = &r->job[(r->first + i) % READER_JOBS];
+
+		if (j->kind == READ_BODIES && !j->done)
+			return true;
+	}
+	return false;
 }
 
 /* The caller has seen to it that there is room. */
@@ -203,12 +238,16 @@ static int issue_wanted(struct pass *p, struct reader_task *t)
 		hi = chunk.r[at - 1].hi;
 	if (err == 0)
 		err = uidset_remove_range(&r->wanted, lo, hi);
-	uidset_done(&chunk);
+	if (err == 0 && at < chunk.n && hi != UINT32_MAX)
+		err = uidset_remove_range(&chunk, hi + 1, UINT32_MAX);
 	if (err == 0 && t->single)
 		err = fetch_range(p, job_new(r, READ_META, t->folder, lo, lo), READER_META);
-	if (err != 0)
+	if (err != 0) {
+		uidset_done(&chunk);
 		return err;
+	}
 	j = job_new(r, READ_BODIES, t->folder, lo, hi);
+	j->asked = chunk;
 	j->single = t->single;
 	if (!t->single && r->wanted.n == 0)
 		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
@@ -240,7 +279,7 @@ static bool issue(struct pass *p)
 		t->next = 1;
 		t->last = 0;
 		t->examined = true;
-	} else if (t->careful && !t->folder->looked) {
+	} else if (t->folder->careful && !t->folder->looked) {
 		if (p->writer.looking != t->folder)
 			writer_wish(p, &t->folder->lookup_wanted);
 		return false;
@@ -249,7 +288,7 @@ static bool issue(struct pass *p)
 	}
 	if (!t->examined) {
 		err = issue_examine(p, t);
-		if (err == 0 && t->single) {
+		if (err == 0 && t->redo) {
 			uidset_reset(&r->wanted);
 			err = uidset_add_set(&r->wanted, &t->folder->redo);
 			uidset_reset(&t->folder->redo);
@@ -258,7 +297,7 @@ static bool issue(struct pass *p)
 		if (!may_fetch(r, t))
 			return false;
 		err = issue_wanted(p, t);
-	} else if (t->next <= t->last && t->next != 0 && !t->single) {
+	} else if (t->next <= t->last && t->next != 0 && !t->redo) {
 		if (!t->careful && !may_fetch(r, t))
 			return false;
 		err = t->careful ? issue_scan(p, t) : issue_direct(p, t);

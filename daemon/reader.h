@@ -29,11 +29,14 @@ struct reader_job {
 	uint32_t mark;         /* 0, or: all UIDs below have come when this job is done */
 	uint64_t estimate;     /* bytes, counted against the budget */
 	struct uidset seen;    /* whose bodies have come */
+	struct uidset asked;   /* what a scan found, if this was asked for by UID; empty: a range */
 };
 
 struct reader_task {
 	struct folder *folder;
-	bool careful, single, examined;
+	bool careful;          /* scanned first */
+	bool single, examined;
+	bool redo;             /* the UIDs of folder->redo, nothing is scanned */
 	uint32_t next, last;   /* UIDs not yet asked for */
 };
 
@@ -70,6 +73,10 @@ enum reader_round {
 	ROUND_REDO,  /* the UIDs in folder->redo, each alone */
 	ROUND_COUNT  /* fewer came than the source says it has: look for the others */
 };
+/* The messages of a range that have not come, each alone: its FETCH was refused, or answered without UIDs. */
+int reader_add_range(struct pass *p, struct folder *f, uint32_t lo, uint32_t hi);
+/* Bodies are asked for and have not all come. */
+bool reader_is_fetching(const struct pass *p);
 /* Adds a folder to the end of the work. 0 or PROTO_ERR_NOMEM. */
 int reader_add(struct pass *p, struct folder *f, enum reader_round round);
 /* Sends what may be sent now. */

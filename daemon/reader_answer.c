@@ -19,6 +19,13 @@ static struct reader_job *job_for(struct reader *r, enum reader_job_kind kind, c
 	return NULL;
 }
 
+static struct span span_trim_crlf(struct span s)
+{
+	while (s.n != 0 && (s.p[s.n - 1] == '\r' || s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' '))
+		s.n--;
+	return s;
+}
+
 /* Keeps what a scan found: adopted, or wanted. */
 static int plan_message(struct pass *p, struct reader_job *j, const struct resp_fetch *m)
 {
@@ -36,7 +43,8 @@ static int plan_message(struct pass *p, struct reader_job *j, const struct resp_
 		return uidset_remove_range(&r->wanted, m->uid, UINT32_MAX);
 	}
 	r->scanned++;
-	if (f->suspects != NULL && date_parse(m->internaldate, &date))
+	/* Without Message-ID and Date only size and INTERNALDATE are left: enough for what was under way, not for mail of others. */
+	if (f->suspects != NULL && (f->weak_ok || span_trim_crlf(m->header).n != 0) && date_parse(m->internaldate, &date))
 		target_uid = suspects_take(f->suspects, identity_of(m->header, date, m->announced_size));
 	if (target_uid == 0)
 		return uidset_add(&r->wanted, m->uid);
@@ -183,7 +191,7 @@ static int body_unusable(struct pass *p, struct reader_job *j, uint32_t uid)
 		j->unnamed = true;
 		return 0;
 	}
-	return uid >= j->lo && uid <= j->hi ? uidset_add(&j->folder->redo, uid) : 0;
+	return uid >= j->lo && uid <= j->hi ? pass_redo(j->folder, uid) : 0;
 }
 
 static int finish_body(struct pass *p, struct reader_job *j, const struct resp_fetch *m, uint32_t uid)
@@ -211,7 +219,9 @@ static void on_body_end(struct pass *p, const struct session_event *ev)
 	bool live = j != NULL && p->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT;
 	int err = 0;
 
-	if (live && m->body_form == BODY_NIL)
+	if (live && m->body_form == BODY_NIL && uid == 0)
+		j->unnamed = true;
+	else if (live && m->body_form == BODY_NIL)
 		pass_leave_out_message(p, j->folder, uid, "the source gave no body for it (NIL)");
 	else if (r->in_body && !r->discard && j != NULL)
 		err = finish_body(p, j, m, uid);
@@ -230,17 +240,6 @@ static void on_body_end(struct pass *p, const struct session_event *ev)
 	reader_pump(p); /* the next FETCH may be due */
 }
 
-/* UIDs that do not exist cost a question each; this is rare. */
-static int redo_unseen(struct reader_job *j)
-{
-	int err = 0;
-
-	for (uint64_t uid = j->lo; uid <= j->hi && j->folder->redo.n < READER_WANTED_MAX && err == 0; uid++)
-		if (!uidset_has(&j->seen, (uint32_t)uid))
-			err = uidset_add(&j->folder->redo, (uint32_t)uid);
-	return err;
-}
-
 /* A FETCH that was refused: the messages that have not come are asked for one by one; the one that is refused alone is left out. */
 static int fetch_refused(struct pass *p, struct reader_job *j, const struct session_event *ev)
 {
@@ -248,21 +247,36 @@ static int fetch_refused(struct pass *p, struct reader_job *j, const struct sess
 	struct outcome why;
 
 	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
-	if (why.radius != RADIUS_MESSAGE) {
+	if (why.radius != RADIUS_MESSAGE)
 		pass_fail(p, &why);
-		return 0;
-	}
-	if (j->kind == READ_META)
-		return 0;
-	if (j->single || j->lo == j->hi) {
-		pass_leave_out_message(p, f, j->lo, why.text);
-		return 0;
-	}
-	if (j->kind == READ_SCAN) {
+	else if (j->kind == READ_SCAN)
 		pass_leave_out_folder(p, f, why.text);
-		return 0;
+	else if (j->kind == READ_BODIES && (j->single || j->lo == j->hi))
+		pass_leave_out_message(p, f, j->lo, why.text);
+	else if (j->kind == READ_BODIES)
+		return reader_add_range(p, f, j->lo, j->hi);
+	return 0;
+}
+
+/* A FETCH that was answered: what a scan had found, and has not come, is asked for once more; what does not come alone is left out. */
+static int fetch_done(struct pass *p, struct reader_job *j)
+{
+	struct reader *r = &p->reader;
+	struct uidset_walk w = { 0 };
+	uint32_t uid;
+	int err = 0;
+
+	if (j->unnamed)
+		return reader_add_range(p, j->folder, j->lo, j->hi);
+	while (err == 0 && (uid = uidset_walk(&j->asked, &w)) != 0) {
+		if (uidset_has(&j->seen, uid) || uidset_has(&j->folder->redo, uid))
+			continue;
+		if (!j->single)
+			err = pass_redo(j->folder, uid);
+		else if (r->meta_known && r->meta_uid == uid)
+			pass_leave_out_message(p, j->folder, uid, "the source lists it, but does not send it");
 	}
-	return redo_unseen(j);
+	return err;
 }
 
 static int scan_done(struct pass *p, struct reader_job *j)
@@ -271,6 +285,8 @@ static int scan_done(struct pass *p, struct reader_job *j)
 	struct reader_task *t = &r->task[r->task_at];
 
 	r->scanning = false;
+	if (p->step != PASS_COPY)
+		return 0; /* there is no task any more */
 	if (r->cut != 0) {
 		t->next = r->cut;
 		r->window_hi = r->cut - 1;
@@ -311,6 +327,7 @@ static int retire(struct pass *p)
 		if (err == 0 && j->ends != NULL && p->step == PASS_COPY)
 			reader_end_round(p, j->ends);
 		uidset_done(&j->seen);
+		uidset_done(&j->asked);
 		r->first = (r->first + 1) % READER_JOBS;
 		r->jobs--;
 	}
@@ -328,8 +345,8 @@ static void on_done(struct pass *p, const struct session_event *ev)
 		r->selected = ok ? j->folder : NULL;
 	if (!ok)
 		refused(p, j, ev, &err);
-	else if (j->unnamed)
-		err = redo_unseen(j);
+	else if (p->step == PASS_COPY && j->kind == READ_BODIES && j->folder->step != FOLDER_LEFT_OUT)
+		err = fetch_done(p, j);
 	if (err == 0 && j->kind == READ_SCAN)
 		err = scan_done(p, j);
 	if (j->single && j->kind == READ_BODIES)

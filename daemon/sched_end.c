@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 uint32_t sched_attempts(const struct sched *s)
 {
@@ -156,6 +157,22 @@ static void requeue(struct sched *s, uint32_t e, const char *reason)
 	entry_queue(s, e);
 }
 
+/* The server asks for patience: coming back at once would make it worse. */
+static bool wants_patience(const struct outcome *o)
+{
+	switch (o->code) {
+	case CODE_THROTTLED:
+	case CODE_UNAVAILABLE:
+	case CODE_INUSE:
+	case CODE_SERVERBUG:
+	case CODE_TEMPFAIL:
+	case CODE_LIMIT:
+		return true;
+	default:
+		return strcasestr(o->text, "throttled") != NULL;
+	}
+}
+
 /* The attempt failed: where to with the mailbox? */
 static void failed(struct sched *s, uint32_t e, const struct outcome *o, const struct mailbox_progress *p)
 {
@@ -174,7 +191,12 @@ static void failed(struct sched *s, uint32_t e, const struct outcome *o, const s
 	} else if (p->any && o->radius == RADIUS_CONNECTION) {
 		en->attempts = 0;
 		say_ended(s, en, LOG_MAILBOX_BROKEN, o);
-		requeue(s, e, reason);
+		if (wants_patience(o)) {
+			entry_set(s, e, MAILBOX_PARKED, reason);
+			entry_park(s, e, s->limits.login_retry_interval);
+		} else {
+			requeue(s, e, reason);
+		}
 	} else {
 		entry_count(s, e, o, false);
 	}

@@ -209,7 +209,10 @@ static int settle(struct survey *s)
 		qsort(s->subscribed, n, sizeof(*s->subscribed), by_span);
 	n = 0;
 	for (size_t i = 0; i < s->folder_n; i++)
-		if (n == 0 || !span_eq(s->folder[n - 1].path, s->folder[i].path))
+		/* The same folder listed twice; two names that only look alike as paths stay two. */
+		if (n == 0 || !span_eq(s->folder[n - 1].path, s->folder[i].path) ||
+			!(span_eq(s->folder[n - 1].wire, s->folder[i].wire) ||
+				(is_inbox(s->folder[n - 1].wire) && is_inbox(s->folder[i].wire))))
 			s->folder[n++] = s->folder[i];
 	s->folder_n = n;
 	return err;

@@ -7,6 +7,7 @@
 
 #define WINDOW_MESSAGES 100
 #define WINDOW_BYTES (1u << 20)
+#define WINDOW_TEXT (16u << 10)
 #define WINDOW_MESSAGE (4u << 20) /* a larger message goes alone: what a break in it costs is only itself */
 #define UNDER_WAY_MAX (8u << 20) /* bytes in APPENDs without answer */
 
@@ -104,6 +105,7 @@ void writer_adopt(struct pass *p, struct folder *f, uint32_t uid, uint32_t targe
 		return;
 	}
 	w->pending.adopted++;
+	p->progress.any = true;
 	f->row.adopted++;
 	if (target_uid >= f->floor)
 		f->floor = target_uid + 1;
@@ -152,7 +154,7 @@ static void window_end(struct pass *p)
 static bool window_is_full(const struct pass *p, const struct window *win)
 {
 	return win->alone || !peer_has(p->peer[TARGET], CAP_MULTIAPPEND) || win->batch.messages >= WINDOW_MESSAGES ||
-		win->batch.bytes >= WINDOW_BYTES;
+		win->batch.bytes >= WINDOW_BYTES || win->text >= WINDOW_TEXT;
 }
 
 /* Adds what was stored to the pending batch. */
@@ -164,6 +166,7 @@ static void record(struct pass *p, struct window *win)
 	p->progress.copied += win->batch.messages;
 	p->progress.bytes_copied += win->batch.bytes;
 	f->row.copied += win->batch.messages;
+	p->progress.any = true;
 	pass_count(p, f, win->batch.messages);
 	/* Without their UIDs they are not told from other messages above the floor: recorded when the floor is above them. */
 	if (f->no_uids) {
@@ -191,13 +194,10 @@ static void take_uids(struct pass *p, struct window *win, const struct resp_stat
 	if (st->code == CODE_APPENDUID && st->uidvalidity != 0 &&
 		uidset_parse_list(&win->batch.target, st->uids) == 0 &&
 		uidset_count(&win->batch.target) == win->batch.messages) {
-		uint32_t highest = highest_of(&win->batch.target);
-
 		if (f->row.target_uidvalidity == 0)
 			f->row.target_uidvalidity = st->uidvalidity;
 		if (f->row.target_uidvalidity == st->uidvalidity) {
-			if (highest >= f->floor && highest != UINT32_MAX)
-				f->floor = highest + 1;
+			win->highest = highest_of(&win->batch.target);
 			return;
 		}
 		pass_leave_out_folder(p, f, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
@@ -214,10 +214,13 @@ static void window_refused(struct pass *p, struct window *win, const struct sess
 	uint32_t uid;
 
 	outcome_of_reply(&why, TARGET, CMD_APPEND, &ev->resp.status);
-	if (why.radius == RADIUS_FOLDER && why.heal == HEAL_TIME && !f->created_again) {
+	if (why.radius == RADIUS_FOLDER && why.heal == HEAL_TIME) {
+		/* [TRYCREATE]: once more, then all that was sent before. */
+		if (!f->created_again)
+			writer_wish(p, &f->create_wanted);
 		f->created_again = true;
-		writer_wish(p, &f->create_wanted); /* [TRYCREATE]: once more, then its messages */
-		why.radius = RADIUS_NONE;
+		if (f->create_wanted || win->tag < f->create_tag)
+			why.radius = RADIUS_NONE;
 	}
 	if (why.radius == RADIUS_FOLDER) {
 		pass_leave_out_folder(p, f, why.text);
@@ -233,7 +236,7 @@ static void window_refused(struct pass *p, struct window *win, const struct sess
 		return;
 	}
 	for (struct uidset_walk w = { 0 }; (uid = uidset_walk(&win->batch.source, &w)) != 0;)
-		if (writer_failed(p, uidset_add(&f->redo, uid)))
+		if (writer_failed(p, pass_redo(f, uid)))
 			return;
 }
 
@@ -244,10 +247,12 @@ static void windows_retire(struct pass *p)
 	while (w->n != 0 && window_at(w, 0)->answered && window_at(w, 0) != w->open) {
 		struct window *win = window_at(w, 0);
 		struct folder *f = win->folder;
-		uint32_t lowest_redo = uidset_next(&f->redo, 1);
 
-		if (!f->no_uids && win->mark > f->safe_next && (lowest_redo == 0 || win->mark <= lowest_redo))
+		/* Only in the order of sending: what came before is answered, too. */
+		if (!f->no_uids && win->mark > f->safe_next && (f->hold == 0 || win->mark <= f->hold))
 			f->safe_next = win->mark;
+		if (win->highest >= f->floor && win->highest != UINT32_MAX)
+			f->floor = win->highest + 1;
 		f->windows--;
 		batch_reset(&win->batch);
 		w->first = (w->first + 1) % WRITER_WINDOWS;
@@ -339,6 +344,7 @@ static bool message_begin(struct pass *p, struct relay_item *h)
 		return false;
 	h->begun = true;
 	w->sending = true;
+	w->open->text += m.flags.n + m.date.n + 32;
 	p->progress.folder = h->folder->row.source_path;
 	return true;
 }
@@ -404,7 +410,8 @@ static bool step(struct pass *p)
 	if (h->kind == RELAY_END) {
 		if (w->open != NULL && w->open->folder == f)
 			window_end(p);
-		f->end_seen = true;
+		assert(f->rounds != 0);
+		f->rounds--;
 		relay_pop(&p->relay);
 		writer_check_folder(p, f);
 		return true;
@@ -428,7 +435,10 @@ void writer_pump(struct pass *p)
 		;
 	if (p->step == PASS_ENDED)
 		return;
-	if (w->open != NULL && !w->sending && (p->step == PASS_DRAIN || writer_has_requests(p)))
+	/* An APPEND is not left open for messages that may never come. */
+	if (w->open != NULL && !w->sending &&
+		(p->step == PASS_DRAIN || writer_has_requests(p) ||
+			(relay_head(&p->relay) == NULL && !reader_is_fetching(p))))
 		window_end(p);
 	if (w->open == NULL && p->step == PASS_COPY)
 		writer_send_requests(p);

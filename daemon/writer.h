@@ -18,6 +18,8 @@ struct window {
 	struct batch batch;
 	uint32_t tag;
 	uint32_t mark;     /* all source UIDs below were sent in this window or before */
+	uint32_t highest;  /* target UID of what it stored; 0: not told */
+	size_t text;       /* bytes of flags and dates, that are kept until it ends */
 	bool answered;
 	bool alone;        /* holds a large or a single message: nothing may join it */
 };

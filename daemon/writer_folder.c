@@ -23,7 +23,8 @@ static bool send_create(struct pass *p, size_t i)
 		return false;
 	session_set_user(target_session(p), tag, i);
 	p->writer.requests++;
-	f->on_target = true;
+	f->on_target = f->creating = true;
+	f->create_tag = tag;
 	return true;
 }
 
@@ -51,8 +52,10 @@ static bool send_subscribes(struct pass *p)
 		if (survey_is_subscribed(to, path))
 			continue;
 		buf_reset(&w->wire);
-		if (name_from_path(&w->wire, path, &to->style) != 0)
+		if (name_from_path(&w->wire, path, &to->style) != 0) {
+			pass_leave_out_subscription(p, path, "the target cannot have a folder of this name");
 			continue;
+		}
 		if (writer_failed(p, session_folder(target_session(p), CMD_SUBSCRIBE, buf_span(&w->wire), false, &tag)))
 			return false;
 		session_set_user(target_session(p), tag, w->next_subscribe);
@@ -146,30 +149,30 @@ static void on_create_done(struct pass *p, const struct session_event *ev)
 	struct outcome why;
 
 	p->writer.requests--;
-	if (ev->resp.status.status == STATUS_OK)
-		return;
-	outcome_of_reply(&why, TARGET, CMD_CREATE, &ev->resp.status);
-	if (why.radius == RADIUS_FOLDER)
-		pass_leave_out_folder(p, f, why.text);
-	else if (why.radius != RADIUS_NONE)
-		pass_fail(p, &why);
+	f->creating = false;
+	if (ev->resp.status.status != STATUS_OK) {
+		outcome_of_reply(&why, TARGET, CMD_CREATE, &ev->resp.status);
+		if (why.radius == RADIUS_FOLDER)
+			pass_leave_out_folder(p, f, why.text);
+		else if (why.radius != RADIUS_NONE)
+			pass_fail(p, &why);
+	}
+	writer_check_folder(p, f);
 }
 
 static void on_subscribe_done(struct pass *p, const struct session_event *ev)
 {
-	struct log_context ctx = pass_context(p, NULL, 0);
+	struct span path = p->survey[SOURCE].subscribed[ev->user];
 	struct outcome why;
 
 	p->writer.requests--;
 	if (ev->resp.status.status == STATUS_OK)
 		return;
 	outcome_of_reply(&why, TARGET, CMD_SUBSCRIBE, &ev->resp.status);
-	if (why.radius == RADIUS_CONNECTION) {
+	if (why.radius == RADIUS_CONNECTION)
 		pass_fail(p, &why);
-		return;
-	}
-	log_event(LOG_SUBSCRIBE_FAILED, &ctx, "the subscription of %.*s was refused: %s",
-		SPAN_ARG(p->survey[SOURCE].subscribed[ev->user]), why.text);
+	else
+		pass_leave_out_subscription(p, path, why.text);
 }
 
 static void on_suspect(struct pass *p, const struct resp_fetch *m)
@@ -235,7 +238,7 @@ static void folder_close(struct pass *p, struct folder *f)
 		pass_fail_proto(p, TARGET, PROTO_ERR_NOMEM);
 		return;
 	}
-	f->row.open = false;
+	f->row.open = f->careful && !f->looked; /* a fence, met while the source had nothing: nobody has looked yet */
 	f->row.source_next = f->uidnext;
 	f->row.source_uidnext = f->uidnext;
 	f->row.source_messages = f->messages;
@@ -255,7 +258,8 @@ static bool is_short(struct folder *f)
 
 void writer_check_folder(struct pass *p, struct folder *f)
 {
-	if (f->step != FOLDER_COPYING || !f->end_seen || f->windows != 0 || p->step != PASS_COPY)
+	if (f->step != FOLDER_COPYING || f->rounds != 0 || f->windows != 0 || f->creating || f->create_wanted ||
+		p->step != PASS_COPY)
 		return;
 	if (f->redo.n != 0 || is_short(f)) {
 		int err = reader_add(p, f, f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
@@ -279,6 +283,8 @@ static void on_status_done(struct pass *p, const struct session_event *ev)
 	struct folder *f = &p->folder[ev->user];
 
 	p->writer.requests--;
+	if (f->step != FOLDER_CLOSING)
+		return;
 	if (ev->resp.status.status == STATUS_OK)
 		folder_close(p, f);
 	else /* The floor is not known, so nothing of it is recorded: the next pass finds what is there. */

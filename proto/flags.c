@@ -134,7 +134,8 @@ int flags_parse(struct flags *ret, struct span text, struct arena *a)
 			f.unknown++;
 			break;
 		case KIND_BAD:
-			return PROTO_ERR_SYNTAX;
+			f.unknown++; /* one odd keyword must not cost the message */
+			break;
 		}
 	}
 	if (f.keyword_n != 0) {
