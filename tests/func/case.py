@@ -17,6 +17,7 @@ import time
 from lab import process, reader
 from lab.fakeimapd import FakeServer
 
+from . import shared
 from .tap import Tap
 
 GODWIT = os.environ.get("GODWIT", "godwit")
@@ -230,6 +231,9 @@ class Case:
             for name, text in (("stdout", program.out), ("stderr", program.err)):
                 if text.strip():
                     print("    %s:\n%s" % (name, "\n".join("    | " + x[:300] for x in text.splitlines()[-40:])))
+
+        for line in list(shared.troubles())[-10:]:
+            print("    server " + line[:300])
 
     def close(self):
         for program in self.programs:

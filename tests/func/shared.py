@@ -58,6 +58,14 @@ def user(server, *others):
     return name
 
 
+def troubles():
+    """What the servers complained of in their logs."""
+    for server in _servers.values():
+        for line in server.log().splitlines():
+            if any(word in line for word in ("Error: ", "Fatal: ", "Panic: ")):
+                yield "%s: %s" % (server.name, line)
+
+
 def password(name):
     return "secret of " + name
 
