@@ -156,18 +156,20 @@ void pass_fail(struct pass *p, const struct outcome *why)
 	}
 }
 
+void pass_abort(struct pass *p, const struct outcome *why)
+{
+	if (p->step == PASS_SURVEY || p->step == PASS_COPY)
+		p->outcome = *why;
+	pass_end(p);
+}
+
+/* Nothing may be sent any more: what the session holds may be half a command. */
 void pass_fail_proto(struct pass *p, enum side side, int err)
 {
 	struct outcome why;
 
 	outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, side, "%s", proto_strerror(err));
-	/* Nothing may be sent any more: what the session holds may be half a command. */
-	if (p->step == PASS_DRAIN)
-		pass_end(p);
-	else if (p->step != PASS_ENDED) {
-		p->outcome = why;
-		pass_end(p);
-	}
+	pass_abort(p, &why);
 }
 
 void pass_stop(struct pass *p, bool now)

@@ -105,6 +105,7 @@ const struct mailbox_progress *pass_progress(const struct pass *p);
 
 /* For the parts. */
 void pass_fail(struct pass *p, const struct outcome *why);             /* drains or ends, by the radius */
+void pass_abort(struct pass *p, const struct outcome *why);            /* ends at once: nothing more may be sent */
 void pass_fail_proto(struct pass *p, enum side side, int err);         /* the session refused a command, or memory is out */
 void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason);
 void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason);

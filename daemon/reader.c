@@ -10,7 +10,6 @@
 #define BUDGET (8u << 20)          /* bytes asked for and not yet here; they wait in sockets, not in memory */
 #define CHUNK (4u << 20)           /* bytes in one FETCH, by estimate */
 #define CHUNK_MESSAGES_MAX 2000
-#define AVERAGE_FIRST (16u << 10)  /* bytes of a message before any was seen */
 #define SCAN_MESSAGES 250
 
 #define BODY_ITEMS (FETCH_UID | FETCH_FLAGS | FETCH_INTERNALDATE | FETCH_BODY)
@@ -18,7 +17,7 @@
 
 void reader_init(struct reader *r)
 {
-	*r = (struct reader){ .average = AVERAGE_FIRST };
+	*r = (struct reader){ .average = READER_AVERAGE };
 	buf_init(&r->meta_flags, 64u << 10);
 	buf_init(&r->scratch, 128u << 10);
 }

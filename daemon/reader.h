@@ -54,6 +54,7 @@ struct reader {
 	size_t scanned;
 	bool scanning;
 	uint64_t asked;               /* estimated bytes under way */
+	uint64_t bodies, body_bytes;
 	uint64_t average;             /* bytes of a message, so far */
 	bool paused;                  /* the relay is full */
 	/* The body that is arriving. */

@@ -151,7 +151,9 @@ static void on_body_begin(struct pass *p, const struct session_event *ev)
 		relay_take_back(&p->relay);
 		r->discard = true;
 	}
-	r->average = (r->average * 15 + ev->size) / 16;
+	r->bodies++;
+	r->body_bytes += ev->size;
+	r->average = (r->body_bytes + READER_PRIOR * READER_AVERAGE) / (r->bodies + READER_PRIOR);
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
 }

@@ -7,6 +7,8 @@
 #include "pass.h"
 
 #define READER_WANTED_MAX 4096 /* UIDs of one scan kept in memory */
+#define READER_AVERAGE (16u << 10) /* bytes of a message before any was seen; counts as much as */
+#define READER_PRIOR 16            /* messages */
 #define READER_META (FETCH_UID | FETCH_FLAGS | FETCH_INTERNALDATE)
 
 /* The i-th command in flight, the oldest first. */

@@ -277,6 +277,16 @@ static void on_append_done(struct pass *p, const struct session_event *ev)
 		pass_fail(p, &why);
 		return;
 	}
+	/* A server that did not understand the command may not have read the literal as one: then the bytes of the message would go on as commands. */
+	if (ev->resp.status.status == STATUS_BAD && session_body_tag(target_session(p)) == ev->tag) {
+		struct outcome why;
+
+		outcome_of_reply(&why, TARGET, CMD_APPEND, &ev->resp.status);
+		why.radius = RADIUS_CONNECTION;
+		why.heal = HEAL_TIME;
+		pass_abort(p, &why);
+		return;
+	}
 	win->answered = true;
 	w->under_way -= win->batch.bytes;
 	if (win == w->open) {

@@ -33,7 +33,7 @@ struct flags {
 };
 
 /* Parses the inside of a parenthesised flag list, blanks between; keywords point into `text`, the array lives in the arena.
- * PROTO_ERR_SYNTAX on bytes no flag can have, PROTO_ERR_NOMEM, PROTO_ERR_CAP. */
+ * Words with bytes no flag can have are counted as unknown. PROTO_ERR_NOMEM, PROTO_ERR_CAP. */
 int flags_parse(struct flags *ret, struct span text, struct arena *a);
 /* Appends the canonical text "\Answered \Seen $Forwarded": equal sets give equal bytes. */
 int flags_print(struct buf *out, const struct flags *f);
