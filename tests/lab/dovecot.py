@@ -348,7 +348,9 @@ function auth_password_verify(request, password)
 end
 """}
 
-# What the two versions call differently. BASE, which both understand, follows.
+# What the two versions call differently. BASE, which both understand, follows. The login process of 2.3 is the
+# "high-performance" one: one process serves all connections until they are logged in, and all TLS after that. That of 2.4.1
+# panics now and then when a client goes without a word, and takes the TLS of all others with it: there, each has its own.
 SYNTAX = {"2.3": """\
 ssl_cert = <%(cert)s
 ssl_key = <%(key)s
@@ -364,6 +366,8 @@ userdb {
 }
 service imap-login {
   service_count = 0
+  client_limit = 2000
+  process_limit = 4
 }
 service imap {
   service_count = %(imap_count)s
@@ -389,15 +393,16 @@ userdb static {
   }
 }
 service imap-login {
-  restart_request_count = unlimited
+  restart_request_count = 1
+  client_limit = 1
+  process_limit = 1200
 }
 service imap {
   restart_request_count = %(imap_count)s
 }
 """}
 
-# `listen` is loopback only. The login process is the "high-performance" one: one process serves all
-# connections until they are logged in, and all TLS after that. The special-use folders are those of the shipped configuration.
+# `listen` is loopback only. The special-use folders are those of the shipped configuration.
 BASE = """\
 protocols = imap
 listen = %(host)s
@@ -446,8 +451,6 @@ service imap-login {
     ssl = yes
   }
   process_min_avail = 1
-  client_limit = 2000
-  process_limit = 4
 }
 service imap {
   process_limit = 1200
