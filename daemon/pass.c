@@ -434,7 +434,7 @@ static void watch(void *arg)
 {
 	struct pass *p = arg;
 	struct outcome why;
-	bool quiet = p->calls == 0;
+	bool quiet = p->calls == 0 && !timer_is_set(p->settle);
 
 	for (int side = 0; side < SIDES; side++)
 		if (p->peer[side] != NULL && session_inflight(peer_session(p->peer[side])) != 0)
