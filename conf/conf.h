@@ -49,6 +49,7 @@ struct conf {
 	int64_t connect_timeout_ms;
 	int64_t login_timeout_ms;
 	int64_t login_grace_ms;
+	int64_t settle_ms;
 	int64_t command_timeout_ms;
 	int64_t shutdown_timeout_ms;
 

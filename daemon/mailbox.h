@@ -24,6 +24,7 @@ struct mailbox_env {
 	struct dialer *dialer;
 	struct ledger *ledger; /* NULL for JOB_CHECK */
 	struct peer_limits peer_limits;
+	uint64_t settle;       /* ms the target must be quiet after a break */
 };
 
 struct mailbox_spec {          /* borrowed for the life of the mailbox */

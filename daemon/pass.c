@@ -9,8 +9,7 @@
 
 /* ms */
 #define SETTLE_EVERY 250
-#define SETTLE_QUIET 1500
-#define SETTLE_MAX 30000
+#define SETTLE_TIMES 20 /* not longer than so many times the quiet that is wanted */
 
 static void pass_destroy(struct pass *p);
 
@@ -294,7 +293,7 @@ static bool is_settling(struct pass *p)
 	else if (seen != p->settle_seen)
 		p->settle_changed = now;
 	p->settle_seen = seen;
-	if (now - p->settle_changed >= SETTLE_QUIET || now - p->settle_began >= SETTLE_MAX)
+	if (now - p->settle_changed >= p->env->settle || now - p->settle_began >= p->env->settle * SETTLE_TIMES)
 		return false;
 	timer_set(p->settle, SETTLE_EVERY);
 	return true;

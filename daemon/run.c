@@ -307,6 +307,7 @@ int run_open(struct run *r)
 		.loop = r->loop,
 		.dialer = r->dialer,
 		.ledger = r->ledger,
+		.settle = (uint64_t)conf->settle_ms,
 		.peer_limits = { .command_timeout = (uint64_t)conf->command_timeout_ms, .keepalive = KEEPALIVE },
 	};
 	struct sched_limits limits = {
