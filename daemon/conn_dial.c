@@ -459,6 +459,7 @@ static CURLcode set_options(struct conn *c)
 	SET(CURLOPT_FRESH_CONNECT, 1L);
 	/* It takes connections that lie still, and ours may, for dead. */
 	SET(CURLOPT_MAXAGE_CONN, 365L * 24 * 3600);
+	SET(CURLOPT_MAXLIFETIME_CONN, 0L); /* later versions have a day as their default */
 	SET(CURLOPT_NOSIGNAL, 1L);
 	/* Else giving up on a name would wait for the name server. */
 	SET(CURLOPT_QUICK_EXIT, 1L);
