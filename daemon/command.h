@@ -40,6 +40,8 @@ int command_read_options(const struct verb *c, int argc, char **argv, struct com
 	const struct option *own, int (*take)(void *arg, int val, const char *value), void *arg);
 /* Says on stderr what is wrong, and where help is. Returns 64. */
 int command_usage(const struct verb *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Says on stderr that godwit has no such command, or option in its place. Returns 64. */
+int command_unknown(const char *name);
 /* 64 when there are arguments and none are expected, else -1. */
 int command_no_arguments(const struct verb *c, int argc, char **argv);
 

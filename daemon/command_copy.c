@@ -223,6 +223,10 @@ static void on_timer(void *arg)
 	const struct mailbox_progress *p = sched_progress(copy->run.sched, 0);
 	if (p != NULL)
 		progress_show(&copy->progress, p, loop_now(copy->run.loop));
+	else if (sched_state(copy->run.sched, 0) == MAILBOX_RUNNING || sched_state(copy->run.sched, 0) == MAILBOX_QUEUED)
+		progress_wait(&copy->progress, "connecting and logging in ...");
+	else if (sched_state(copy->run.sched, 0) == MAILBOX_PARKED)
+		progress_wait(&copy->progress, "waiting before connecting again ...");
 	timer_set(copy->timer, SHOW_EVERY);
 }
 
@@ -273,6 +277,9 @@ static int copy_prepare(struct copy *copy, int argc, char **argv)
 		return command_usage(&command_copy, "%s", argc - optind < SIDES ? "SOURCE and TARGET are needed" :
 			"there are too many arguments");
 	int rc = read_urls(copy, argv + optind);
+	const char *ca_file = copy->servers[SOURCE].ca_file;
+	if (rc == -1 && ca_file != NULL && access(ca_file, R_OK) != 0)
+		rc = command_usage(&command_copy, "%s: cannot be read: %s", ca_file, strerror(errno));
 	for (int side = 0; side < SIDES && rc == -1; side++)
 		rc = read_password(copy, (enum side)side);
 	return rc == -1 ? make_state(copy) : rc;

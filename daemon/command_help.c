@@ -56,6 +56,13 @@ int command_usage(const struct verb *c, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int command_unknown(const char *name)
+{
+	fprintf(stderr, "godwit: %s \"%s\"; see \"godwit help\"\n", name[0] == '-' ? "unknown option" : "there is no command",
+		name);
+	return EXIT_USAGE;
+}
+
 int command_no_arguments(const struct verb *c, int argc, char **argv)
 {
 	if (optind < argc)
@@ -140,7 +147,7 @@ static int help(int argc, char **argv)
 	}
 	const struct verb *c = command_find(argv[optind]);
 	if (c == NULL)
-		return command_usage(&command_help, "there is no command \"%s\"", argv[optind]);
+		return command_unknown(argv[optind]);
 	if (optind + 1 < argc)
 		return command_usage(&command_help, "unexpected argument \"%s\"", argv[optind + 1]);
 	print_one(stdout, c);

@@ -62,7 +62,8 @@ static int once_run(struct once *once, const struct command_options *options)
 	rc = run_open(r);
 	if (rc != 0)
 		return rc;
-	log_event(LOG_STARTED, NULL, "one pass over %u mailboxes", (unsigned)sched_mailboxes(r->sched));
+	unsigned n = (unsigned)sched_mailboxes(r->sched);
+	log_event(LOG_STARTED, NULL, "one pass over %u mailbox%s", n, n == 1 ? "" : "es");
 	rc = run_go(r);
 	if (rc == 0)
 		rc = run_exit_code(r);

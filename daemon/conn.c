@@ -296,7 +296,12 @@ int conn_write(struct conn *c, struct span bytes)
 {
 	if (c->state != CONN_OPEN || c->write_error != CURLE_OK)
 		return 0;
-	size_t sent = c->out.n == 0 ? conn_send(c, bytes) : 0;
+	/* Small pieces wait for the others of this turn: a command and the messages behind it go in one record. What makes more than a record
+	 * goes at once, and only what the socket does not take is copied. */
+	bool small = c->out.n + bytes.n < CONN_OUT_CHUNK;
+	if (!small && c->out.n > 0 && c->out.n < CONN_OUT_CHUNK)
+		buf_consume(&c->out, conn_send(c, buf_span(&c->out)));
+	size_t sent = !small && c->out.n == 0 ? conn_send(c, bytes) : 0;
 	if (c->write_error == CURLE_OK && sent < bytes.n && buf_append(&c->out, span_from(bytes, sent)) != 0)
 		lose(c, CURLE_OUT_OF_MEMORY);
 	if (c->out.n > CONN_HIGH_WATER)
@@ -305,6 +310,12 @@ int conn_write(struct conn *c, struct span bytes)
 		write_failed(c);
 	poll_update(c);
 	return c->broken == CONN_FAULT_MEMORY ? PROTO_ERR_NOMEM : 0;
+}
+
+void conn_flush(struct conn *c)
+{
+	if (c->state == CONN_OPEN && c->write_error == CURLE_OK && c->out.n > 0)
+		buf_consume(&c->out, conn_send(c, buf_span(&c->out)));
 }
 
 /* False: the conn is gone. */

@@ -79,6 +79,9 @@ void conn_close(struct conn **c);
 
 /* Takes all bytes: sends what the socket takes, keeps the rest. 0, or PROTO_ERR_NOMEM. A broken connection is told by CONN_DOWN later, never from within. */
 int conn_write(struct conn *c, struct span bytes);
+/* Small pieces are kept until the end of the turn, so that they travel together. This sends them now, as far as the socket takes them: before a
+ * conn_close() that should not lose them. */
+void conn_flush(struct conn *c);
 /* Bytes kept because the socket did not take them, and whether they are above the high water (64 KiB): then the writer should wait for CONN_DRAINED. */
 size_t conn_pending(const struct conn *c);
 bool conn_is_full(const struct conn *c);

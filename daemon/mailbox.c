@@ -44,7 +44,7 @@ static void log_out(struct mailbox *m)
 		if (p == NULL || !peer_is_up(p) || session_is_mid_body(peer_session(p)) || peer_is_full(p))
 			continue;
 		if (session_simple(peer_session(p), CMD_LOGOUT, &tag) == 0)
-			peer_flush(p);
+			peer_flush_now(p);
 	}
 }
 

@@ -28,10 +28,9 @@ int main(int argc, char **argv)
 		return command_help.run(1, (char *[]){ argv[0], NULL });
 	const struct verb *c = command_find(name);
 	if (c == NULL) {
-		if (name[0] == '\0')
-			fputs("godwit: which command? See \"godwit help\"\n", stderr);
-		else
-			fprintf(stderr, "godwit: there is no command \"%s\"; see \"godwit help\"\n", name);
+		if (name[0] != '\0')
+			return command_unknown(name);
+		fputs("godwit: which command? See \"godwit help\"\n", stderr);
 		return EXIT_USAGE;
 	}
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {

@@ -162,7 +162,7 @@ static int put(struct peer *p, struct span bytes)
 {
 	int err = conn_write(p->conn, bytes);
 	p->last = loop_now(p->loop);
-	p->out_seen = conn_bytes_out(p->conn);
+	p->out_seen = conn_bytes_out(p->conn) + conn_pending(p->conn);
 	return err;
 }
 
@@ -425,6 +425,13 @@ bool peer_has(const struct peer *p, enum cap cap)
 void peer_flush(struct peer *p)
 {
 	flush(p);
+}
+
+void peer_flush_now(struct peer *p)
+{
+	flush(p);
+	if (p->conn != NULL)
+		conn_flush(p->conn);
 }
 
 int peer_body(struct peer *p, struct span bytes, size_t *ret)

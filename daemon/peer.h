@@ -47,6 +47,8 @@ bool peer_is_up(const struct peer *p);
 bool peer_has(const struct peer *p, enum cap cap);
 /* Sends what the session has to say. Call after issuing commands; not needed from within the funnel (it is done behind it). */
 void peer_flush(struct peer *p);
+/* The same without waiting for the end of the turn: before peer_close(). */
+void peer_flush_now(struct peer *p);
 /* Sends bytes of the message literal that is due: at most session_body_due(); tells how many were taken in *ret (all, in fact: what the socket does not take is
  * kept, see peer_is_full()). 0 or PROTO_ERR_*. */
 int peer_body(struct peer *p, struct span bytes, size_t *ret);

@@ -271,6 +271,16 @@ void progress_show(struct progress *pr, const struct mailbox_progress *p, uint64
 	put(pr, line, (size_t)n);
 }
 
+void progress_wait(struct progress *pr, const char *text)
+{
+	char line[COLUMNS_MAX];
+	if (!pr->terminal)
+		return;
+	int n = snprintf(line, sizeof(line), "\r%.*s\033[K", COLUMNS_DEFAULT - 1, text);
+	put(pr, line, (size_t)n);
+	pr->drawn = true;
+}
+
 void progress_hide(struct progress *pr)
 {
 	if (pr->drawn)

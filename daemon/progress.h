@@ -36,6 +36,8 @@ struct progress {
 void progress_init(struct progress *pr, int fd);
 /* Draws (terminal), or writes a line when it is time for one. `now`: monotonic ms. Call it ten times a second at most. */
 void progress_show(struct progress *pr, const struct mailbox_progress *p, uint64_t now);
+/* Draws `text`, ASCII without control characters, while there is nothing to count (terminal); else does nothing. */
+void progress_wait(struct progress *pr, const char *text);
 /* Takes the terminal's line away. */
 void progress_hide(struct progress *pr);
 

@@ -25,7 +25,7 @@ static void say_override(const struct conf_override *o, void *arg)
 {
 	(void)arg;
 	if (o->section[0] != '\0')
-		log_event(LOG_SETTING, NULL, "the setting %s of the %s \"%s\" is %s (default %s)", o->name, o->section, o->title,
+		log_event(LOG_SETTING_OTHER, NULL, "the setting %s of the %s \"%s\" is %s (default %s)", o->name, o->section, o->title,
 			o->value, o->default_value[0] != '\0' ? o->default_value : "none");
 	else if (strcmp(o->name, "max_login_retries") == 0)
 		log_event(LOG_SETTING, NULL, "the number of login attempts is overridden by the setting %s: %s (default %s)", o->name,
@@ -35,7 +35,7 @@ static void say_override(const struct conf_override *o, void *arg)
 			"the interval between login attempts is overridden by the setting %s: %s (default %s)", o->name, o->value,
 			o->default_value);
 	else
-		log_event(LOG_SETTING, NULL, "the setting %s is %s (default %s)", o->name, o->value,
+		log_event(LOG_SETTING_OTHER, NULL, "the setting %s is %s (default %s)", o->name, o->value,
 			o->default_value[0] != '\0' ? o->default_value : "none");
 }
 
@@ -84,6 +84,8 @@ int run_load(struct run *r, const char *file)
 		if (mailboxes_load(r->conf->migrations[i].mailboxes, &r->lists[i], &err) != 0) {
 			say(err.text);
 			rc = EXIT_LIST;
+		} else if (r->lists[i].row_n == 0) {
+			log_event(LOG_CONFIG_WARNING, NULL, "%s: there is no mailbox in this list", r->conf->migrations[i].mailboxes);
 		}
 		r->list_n++;
 	}
