@@ -31,7 +31,7 @@ static void on_started(void *owner)
 	struct service *d = owner;
 	unsigned mailboxes = (unsigned)sched_mailboxes(d->run.sched), migrations = (unsigned)sched_migrations(d->run.sched);
 	/* After an earlier run nothing may be due for an hour: silence would look like a fault. */
-	log_event(LOG_STARTED, NULL, "%u mailbox%s in %u migration%s; %u synced before, until the next pass", mailboxes,
+	log_event(LOG_STARTED, NULL, "%u mailbox%s in %u migration%s, %u of them synced and waiting for the next pass", mailboxes,
 		mailboxes == 1 ? "" : "es", migrations, migrations == 1 ? "" : "s", (unsigned)run_count(&d->run, MAILBOX_SYNCED));
 	notify_ready();
 	tell_status(d);

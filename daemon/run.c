@@ -84,8 +84,6 @@ int run_load(struct run *r, const char *file)
 		if (mailboxes_load(r->conf->migrations[i].mailboxes, &r->lists[i], &err) != 0) {
 			say(err.text);
 			rc = EXIT_LIST;
-		} else if (r->lists[i].row_n == 0) {
-			log_event(LOG_CONFIG_WARNING, NULL, "%s: there is no mailbox in this list", r->conf->migrations[i].mailboxes);
 		}
 		r->list_n++;
 	}

@@ -101,7 +101,8 @@ def test_a_password_in_the_URL_is_refused(case):
 def test_bad_usage(case):
     for arguments, word in (((), "SOURCE and TARGET"), (("imap://a@b",), "SOURCE and TARGET"),
                             (("imap://a@b", "imap://a@b", "more"), "too many"), (("http://a@b", "imap://a@b"), "imap"),
-                            (("imap://b", "imap://a@b"), "user"), (("--nonsense", "imap://a@b", "imap://a@b"), "nonsense")):
+                            (("imap://b", "imap://a@b"), "user"), (("--nonsense", "imap://a@b", "imap://a@b"), "nonsense"),
+                            (("--ca-file", "not-there.pem", "imaps://a@b", "imaps://a@b"), "not-there.pem: cannot be read")):
         program = run(case, *arguments, environment=passwords("a", "b")).exits(64)
         assert word in program.err, (arguments, program.err)
     assert not (case.folder / ".local").exists()
@@ -152,6 +153,13 @@ def test_progress_on_a_terminal(case):
     assert "\r" in shown.replace("\r\n", "") and re.search(r"\d+ ?%|\d+ of \d+|\d+/\d+", shown), shown
     assert "30 messages copied" in shown.splitlines()[-1]
     assert_no([shown], "first-secret")
+
+
+def test_a_slow_login_is_no_silence_on_a_terminal(case):
+    old, new = case.serve(mailbox(fakes.box(1))), case.serve(refuse_login(delay=0.5))
+    code, shown = on_terminal(case, ["--allow-plaintext", *fake_urls(old, new)], passwords("first-secret", "other-secret"))
+    assert code == 77, shown
+    assert "\rconnecting and logging in ..." in shown and "logging in" not in shown.splitlines()[-1].split("\033[K")[-1], shown
 
 
 def test_passwords_are_asked_for_on_a_terminal(case):

@@ -50,6 +50,12 @@ def test_a_setting_that_is_not_overridden_is_not_said(case):
     assert program.lines("after 1 attempt:") and not program.lines("will try")
 
 
+def test_settings_that_are_no_matter_of_logins_are_said_on_request(case):
+    case.pair(case.serve(mailbox(fakes.box(1))), case.serve(refuse_login()), [login("ann")], max_login_retries=1)
+    assert not case.run("once").exits(1).lines("the setting state is")
+    assert len(case.run("once", "--log-level", "info").exits(1).lines("the setting state is")) == 1
+
+
 def test_another_reason_is_told_at_once(case):
     from lab.fakeimapd import per_connection
     bad = case.serve(per_connection([refuse_login("one"), refuse_login("one"), refuse_login("another")]))

@@ -2,7 +2,9 @@
 
 #include <criterion/criterion.h>
 #include <locale.h>
+#include <pty.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -111,6 +113,7 @@ Test(daemon_progress, elsewhere_a_line_now_and_then)
 	struct progress pr;
 	progress_init(&pr, fd[1]);
 	cr_expect(!pr.terminal);
+	progress_wait(&pr, "connecting");
 	for (uint64_t now = 1000; now <= 26000; now += 100)
 		progress_show(&pr, &some, now);
 	progress_hide(&pr);
@@ -120,4 +123,25 @@ Test(daemon_progress, elsewhere_a_line_now_and_then)
 	text[n] = '\0';
 	close(fd[0]);
 	cr_expect_str_eq(text, "1,234 of 5,678 messages, 19.0 MB copied, 0 B/s\n1,234 of 5,678 messages, 19.0 MB copied, 0 B/s\n");
+}
+
+Test(daemon_progress, on_a_terminal_it_says_what_it_waits_for)
+{
+	int primary, terminal;
+	char text[256];
+	cr_assert(openpty(&primary, &terminal, NULL, NULL, NULL) == 0);
+	cr_assert(setenv("TERM", "xterm", 1) == 0);
+	struct progress pr;
+	progress_init(&pr, terminal);
+	cr_assert(pr.terminal);
+	progress_wait(&pr, "connecting");
+	cr_expect(pr.drawn);
+	progress_hide(&pr);
+	cr_expect(!pr.drawn);
+	ssize_t n = read(primary, text, sizeof(text) - 1);
+	cr_assert(n > 0);
+	text[n] = '\0';
+	cr_expect_str_eq(text, "\rconnecting\033[K\r\033[K");
+	close(primary);
+	close(terminal);
 }
