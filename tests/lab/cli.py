@@ -166,8 +166,8 @@ def fill_command(args):
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         done = list(pool.map(lambda item: one(item[0], *item[1]), enumerate(users.items())))
-    print("%d mailboxes, %d messages, %.1f MB in %.1f s" % (
-        len(done), sum(d[0] for d in done), sum(d[1] for d in done) / 1e6, time.monotonic() - begin))
+    print("%d mailbox%s, %d messages, %.1f MB in %.1f s" % (
+        len(done), "" if len(done) == 1 else "es", sum(d[0] for d in done), sum(d[1] for d in done) / 1e6, time.monotonic() - begin))
     return 0
 
 
