@@ -268,7 +268,7 @@ static void failure_tls(struct conn_failure *f, CURLcode result, const struct co
 	else if (says(reason, "subject name") || says(reason, "host name") || says(reason, "hostname") || says(reason, "IP address"))
 		failure_set(f, CONN_FAULT_TLS, CODE_NONE, "the certificate of %s is for another host name (%s)", where, reason);
 	else
-		failure_set(f, CONN_FAULT_TLS, CODE_NONE, "the certificate of %s is not trusted (%s)", where, reason);
+		failure_set(f, CONN_FAULT_TLS, CODE_NONE, "the certificate of %s is not trusted (%s); if it should be, name its authority with ca_file (copy: --ca-file)", where, reason);
 }
 
 static void failure_refused(struct conn_failure *f, const struct conn_words *w, bool login)
