@@ -216,7 +216,7 @@ void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, cons
 	/* Nor is it looked for again in this pass; out of memory, it is told twice. */
 	(void)uidset_add(&f->delivered, uid);
 	p->progress.left_out++;
-	pass_count(p, f, 1);
+	pass_count(p, 1);
 }
 
 static void folder_is_done(struct pass *p)
@@ -265,9 +265,8 @@ void pass_folder_complete(struct pass *p, struct folder *f)
 	pass_check_end(p);
 }
 
-void pass_count(struct pass *p, struct folder *f, uint64_t messages)
+void pass_count(struct pass *p, uint64_t messages)
 {
-	f->counted += messages;
 	p->progress.messages_done += messages;
 	if (p->progress.messages_done > p->progress.messages)
 		p->progress.messages = p->progress.messages_done;

@@ -59,7 +59,6 @@ struct folder {
 	uint32_t create_tag; /* of its second CREATE */
 	bool weak_ok;        /* careful: a message without Message-ID and Date may be recognised by date and size */
 	unsigned windows;    /* APPENDs without their answer */
-	uint64_t counted;    /* messages of it that count as done in the progress */
 };
 
 enum pass_step { PASS_SURVEY, PASS_COPY, PASS_DRAIN, PASS_ENDED };
@@ -112,7 +111,7 @@ void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, cons
 /* Of a folder that the source has; a subscription without its folder is not missed. */
 void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason);
 void pass_folder_complete(struct pass *p, struct folder *f);
-void pass_count(struct pass *p, struct folder *f, uint64_t messages);  /* towards progress */
+void pass_count(struct pass *p, uint64_t messages);  /* towards progress */
 /* The message is to be sent once more, alone. 0 or PROTO_ERR_NOMEM. */
 int pass_redo(struct folder *f, uint32_t uid);
 void pass_hold(struct folder *f, uint32_t uid);

@@ -56,7 +56,7 @@ bool peer_is_full(const struct peer *p);
 /* No further events after the present one until peer_resume(). */
 void peer_pause(struct peer *p);
 void peer_resume(struct peer *p);
-/* Turns of the dialogue: how often the peer had to wait for the server with nothing under way before it could go on. For tests and reports. */
+/* Since the login. */
 uint64_t peer_bytes_in(const struct peer *p);
 uint64_t peer_bytes_out(const struct peer *p);
 

@@ -110,7 +110,7 @@ void writer_adopt(struct pass *p, struct folder *f, uint32_t uid, uint32_t targe
 	if (target_uid >= f->floor)
 		f->floor = target_uid + 1;
 	p->progress.adopted++;
-	pass_count(p, f, 1);
+	pass_count(p, 1);
 	writer_flush(p, false);
 }
 
@@ -167,7 +167,7 @@ static void record(struct pass *p, struct window *win)
 	p->progress.bytes_copied += win->batch.bytes;
 	f->row.copied += win->batch.messages;
 	p->progress.any = true;
-	pass_count(p, f, win->batch.messages);
+	pass_count(p, win->batch.messages);
 	/* Without their UIDs they are not told from other messages above the floor: recorded when the floor is above them. */
 	if (f->no_uids) {
 		writer_failed(p, batch_move(&f->unrecorded, &win->batch));
