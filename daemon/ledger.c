@@ -44,6 +44,16 @@ const char *mailbox_state_name(enum mailbox_state s)
 	return s < MAILBOX_STATE_N ? state_names[s] : "unknown";
 }
 
+const char *skip_kind_name(enum skip_kind k)
+{
+	static const char *const names[] = {
+#define X(name, text) text,
+		SKIP_KINDS(X)
+#undef X
+	};
+	return k < SKIP_KIND_N ? names[k] : "unknown";
+}
+
 void *request_alloc(struct request *r, size_t n, size_t size)
 {
 	void *p = n != 0 && size > REQUEST_MAX / n ? NULL : arena_alloc(&r->mem, n * size + 1);
@@ -383,6 +393,7 @@ void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n
 		r->rows.skips[i] = rows[i];
 		r->rows.skips[i].folder_path = request_copy(r, rows[i].folder_path);
 		r->rows.skips[i].message_id = request_copy(r, rows[i].message_id);
+		r->rows.skips[i].internaldate = request_copy(r, rows[i].internaldate);
 		r->rows.skips[i].reason = request_copy(r, rows[i].reason);
 	}
 	r->n = n;

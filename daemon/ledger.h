@@ -42,6 +42,19 @@ enum mailbox_state {
 };
 const char *mailbox_state_name(enum mailbox_state s);
 
+/* What became of a message that did not arrive as it was. */
+#define SKIP_KINDS(X)                                                                                                  \
+	X(LEFT_OUT, "left out") /* it is not on the target, or the folder is not */                                    \
+	X(ALTERED, "altered")   /* it is, but something of it could not be kept: a flag, the date */                   \
+	X(REPAIRED, "repaired") /* it is, with bytes that were changed so that the target takes it */
+enum skip_kind {
+#define X(name, text) SKIP_##name,
+	SKIP_KINDS(X)
+#undef X
+	SKIP_KIND_N
+};
+const char *skip_kind_name(enum skip_kind k);
+
 struct ledger_mailbox {
 	int64_t id;            /* of the ledger; 0: new */
 	const char *name;      /* MIGRATION/TARGET_USER */
@@ -52,7 +65,7 @@ struct ledger_mailbox {
 	int64_t since;         /* wall ms of the last change of state */
 	int64_t last_synced;   /* wall ms of the last complete pass; 0: never */
 	uint64_t copied, adopted, bytes; /* over all passes */
-	uint64_t left_out;     /* rows in the list of what was left out */
+	uint64_t skips[SKIP_KIND_N]; /* messages and folders, by what became of them */
 };
 
 struct ledger_folder {
@@ -79,12 +92,15 @@ struct ledger_batch {
 	uint64_t bytes;
 };
 
-struct ledger_skip {                 /* a message or a folder that was left out or altered */
+struct ledger_skip {                 /* a message or a folder that was left out, altered or repaired */
+	enum skip_kind kind;
 	int64_t folder;              /* 0 with folder_path: a folder that has no row */
 	int64_t mailbox;
 	const char *folder_path;
 	uint32_t uid;                /* 0: the folder itself */
-	const char *message_id;      /* "" when not known */
+	const char *message_id;      /* "" when not known, here and below */
+	const char *internaldate;    /* as date_print() writes it */
+	uint64_t size;               /* bytes; 0: not known */
 	const char *reason;
 };
 
@@ -111,7 +127,7 @@ typedef void ledger_sets_fn(void *arg, int err, const char *const *source_uids, 
 
 /* Finds or makes the rows of these names; answers with one row for each, in order. */
 void ledger_register(struct ledger *l, const char *const *names, size_t n, ledger_mailboxes_fn *fn, void *arg);
-/* Writes the rows but for left_out and the counts, which grow by ledger_add_batches(). Where id is 0 the row is found or
+/* Writes the rows but for the skips, and the counts, which grow by ledger_add_batches(). Where id is 0 the row is found or
  * made by its name. */
 void ledger_save_mailboxes(struct ledger *l, const struct ledger_mailbox *rows, size_t n, ledger_done_fn *fn, void *arg);
 void ledger_load_folders(struct ledger *l, int64_t mailbox, ledger_folders_fn *fn, void *arg);
@@ -123,7 +139,7 @@ void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool 
 void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);
 /* The recorded sets with any source UID >= source_from or target UID >= target_from: what is above source_next and above the floor. */
 void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg);
-/* Adds to what was left out; the same folder and UID again replaces the reason. ledger_clear_skips() forgets the messages of a folder from a UID
+/* Adds to what was left out, altered, repaired; the same kind, folder and UID again replaces the row. ledger_clear_skips() forgets the messages of a folder from a UID
  * on: a new look at them begins. With the path "" it forgets the folders of the mailbox that were left out as a whole. */
 void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);
 void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, uint32_t from, ledger_done_fn *fn,

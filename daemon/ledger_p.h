@@ -67,7 +67,7 @@ const char *request_copy(struct request *r, const char *text);
 
 enum statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
-	ST_MAILBOX_NEW, ST_MAILBOX_FIND, ST_MAILBOX_SAVE, ST_MAILBOX_SAVE_NEW, ST_MAILBOX_COUNT,
+	ST_MAILBOX_NEW, ST_MAILBOX_FIND, ST_MAILBOX_SKIPS, ST_MAILBOX_SAVE, ST_MAILBOX_SAVE_NEW, ST_MAILBOX_COUNT,
 	ST_FOLDER_LIST, ST_FOLDER_SAVE, ST_FOLDER_NEW, ST_FOLDER_FORGET, ST_FOLDER_RECOUNT, ST_FOLDER_MOVE,
 	ST_BATCH_NEW, ST_BATCH_LIST,
 	ST_SKIP_NEW, ST_SKIP_CLEAR,
@@ -82,7 +82,9 @@ struct ledger_db {
 };
 
 extern const char ledger_schema[];
-#define LEDGER_VERSION 1 /* of the schema */
+#define LEDGER_VERSION 2 /* of the schema */
+/* What makes version i + 1 out of version i. */
+extern const char *const ledger_upgrades[LEDGER_VERSION];
 
 /* `check`: look the whole file over for damage first. LEDGER_OK, or an error; ledger_db_close() is due in either case. */
 int ledger_db_open(struct ledger_db *db, bool check);

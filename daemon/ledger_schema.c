@@ -1,6 +1,21 @@
 /* ledger_schema: the tables, version LEDGER_VERSION. Times are wall milliseconds since 1970; texts are UTF-8; no secrets, ever. */
 #include "ledger_p.h"
 
+/* Messages (uid 0: folders) that were left out, altered, repaired. */
+#define SKIPS(name)                                                                                                    \
+	"CREATE TABLE " name " (\n"                                                                                    \
+	"	mailbox INTEGER NOT NULL REFERENCES mailboxes (id),\n"                                                 \
+	"	folder_path TEXT NOT NULL,                 -- of the source\n"                                         \
+	"	uid INTEGER NOT NULL,\n"                                                                               \
+	"	kind TEXT NOT NULL DEFAULT 'left out',     -- skip_kind_name()\n"                                      \
+	"	folder INTEGER REFERENCES folders (id),    -- NULL: it has no row\n"                                   \
+	"	message_id TEXT NOT NULL,\n"                                                                           \
+	"	internaldate TEXT NOT NULL DEFAULT '',\n"                                                              \
+	"	size INTEGER NOT NULL DEFAULT 0,           -- bytes; 0: not known\n"                                   \
+	"	reason TEXT NOT NULL,\n"                                                                               \
+	"	PRIMARY KEY (mailbox, folder_path, uid, kind)\n"                                                       \
+	") WITHOUT ROWID;\n"
+
 const char ledger_schema[] =
 	"CREATE TABLE mailboxes (\n"
 	"	id INTEGER PRIMARY KEY,\n"
@@ -49,13 +64,13 @@ const char ledger_schema[] =
 	"CREATE INDEX batches_source ON batches (folder, source_hi);\n"
 	"CREATE INDEX batches_target ON batches (folder, target_hi);\n"
 
-	/* Messages (uid 0: folders) that were left out or altered. */
-	"CREATE TABLE skips (\n"
-	"	mailbox INTEGER NOT NULL REFERENCES mailboxes (id),\n"
-	"	folder_path TEXT NOT NULL,\n"
-	"	uid INTEGER NOT NULL,\n"
-	"	folder INTEGER REFERENCES folders (id),    -- NULL: it has no row\n"
-	"	message_id TEXT NOT NULL,\n"
-	"	reason TEXT NOT NULL,\n"
-	"	PRIMARY KEY (mailbox, folder_path, uid)\n"
-	") WITHOUT ROWID;\n";
+	SKIPS("skips");
+
+const char *const ledger_upgrades[LEDGER_VERSION] = {
+	/* Skips have a kind, and say more of the message. */
+	[1] = SKIPS("skips_2")
+		"INSERT INTO skips_2 (mailbox, folder_path, uid, folder, message_id, reason)"
+		" SELECT mailbox, folder_path, uid, folder, message_id, reason FROM skips;\n"
+		"DROP TABLE skips;\n"
+		"ALTER TABLE skips_2 RENAME TO skips;\n",
+};

@@ -22,7 +22,8 @@ static const char *const sql[ST_N] = {
 	[ST_MAILBOX_NEW] = "INSERT INTO mailboxes (name, state) VALUES (?1, 'queued') ON CONFLICT (name) DO NOTHING",
 	[ST_MAILBOX_FIND] =
 		"SELECT m.id, m.name, m.state, m.reason, m.attempts, m.next_attempt, m.since, m.last_synced, m.copied, m.adopted,"
-		" m.bytes, (SELECT count(*) FROM skips s WHERE s.mailbox = m.id) FROM mailboxes m WHERE m.name = ?1",
+		" m.bytes FROM mailboxes m WHERE m.name = ?1",
+	[ST_MAILBOX_SKIPS] = "SELECT kind, count(*) FROM skips WHERE mailbox = ?1 GROUP BY kind",
 	[ST_MAILBOX_SAVE] =
 		"UPDATE mailboxes SET state = ?2, reason = ?3, attempts = ?4, next_attempt = ?5, since = ?6,"
 		" last_synced = ?7 WHERE id = ?1",
@@ -55,8 +56,8 @@ static const char *const sql[ST_N] = {
 	[ST_BATCH_LIST] = "SELECT source_uids, target_uids FROM batches WHERE (folder = ?1 AND source_hi >= ?2)"
 			  " OR (folder = ?1 AND target_hi >= ?3) ORDER BY id",
 	[ST_SKIP_NEW] =
-		"INSERT INTO skips (mailbox, folder_path, uid, folder, message_id, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-		" ON CONFLICT DO UPDATE SET folder = ?4, message_id = ?5, reason = ?6",
+		"INSERT OR REPLACE INTO skips (mailbox, folder_path, uid, folder, message_id, reason, kind, internaldate, size)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND"
 			  " ((?2 = '' AND uid = 0) OR (folder_path = ?2 AND uid > 0 AND uid >= ?3))",
 };
@@ -157,16 +158,21 @@ static int prepare(struct ledger_db *db)
 	return LEDGER_OK;
 }
 
-static int make_tables(struct ledger_db *db)
+/* `version` is what is there; 0: nothing. */
+static int make_tables(struct ledger_db *db, int version)
 {
-	char version[64];
+	char set[64];
 	int err = execute(db, "BEGIN IMMEDIATE");
 
-	snprintf(version, sizeof(version), "PRAGMA user_version = %d", LEDGER_VERSION);
-	if (err == LEDGER_OK)
+	snprintf(set, sizeof(set), "PRAGMA user_version = %d", LEDGER_VERSION);
+	if (err == LEDGER_OK && version == 0)
 		err = execute(db, ledger_schema);
+	for (; err == LEDGER_OK && version > 0 && version < LEDGER_VERSION; version++)
+		err = execute(db, ledger_upgrades[version]);
+	if (err != LEDGER_OK && sqlite3_errcode(db->sql) == SQLITE_ERROR) /* a table or a column is not there */
+		err = damaged(db, sqlite3_errmsg(db->sql));
 	if (err == LEDGER_OK)
-		err = execute(db, version);
+		err = execute(db, set);
 	return err == LEDGER_OK ? execute(db, "COMMIT") : err;
 }
 
@@ -194,8 +200,8 @@ int ledger_db_open(struct ledger_db *db, bool check)
 			"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000");
 	if (err == LEDGER_OK && check && version > 0)
 		err = check_damage(db);
-	if (err == LEDGER_OK && version <= 0)
-		err = make_tables(db);
+	if (err == LEDGER_OK && version < LEDGER_VERSION)
+		err = make_tables(db, version > 0 ? (int)version : 0);
 	return err == LEDGER_OK ? prepare(db) : err;
 }
 
@@ -263,6 +269,21 @@ static enum mailbox_state state_of(const char *name)
 	return MAILBOX_STATE_N;
 }
 
+static int count_skips(struct ledger_db *db, struct ledger_mailbox *m)
+{
+	sqlite3_stmt *st = db->st[ST_MAILBOX_SKIPS];
+	int rc, err;
+
+	number(st, 1, m->id);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		for (int kind = 0; kind < SKIP_KIND_N; kind++)
+			if (strcmp(skip_kind_name((enum skip_kind)kind), (const char *)sqlite3_column_text(st, 0)) == 0)
+				m->skips[kind] = (uint64_t)sqlite3_column_int64(st, 1);
+	err = rc == SQLITE_DONE ? LEDGER_OK : failed(db);
+	sqlite3_reset(st);
+	return err;
+}
+
 static int find_mailbox(struct ledger_db *db, struct request *r, const char *name, struct ledger_mailbox *m)
 {
 	sqlite3_stmt *st = db->st[ST_MAILBOX_FIND];
@@ -280,14 +301,13 @@ static int find_mailbox(struct ledger_db *db, struct request *r, const char *nam
 			.last_synced = sqlite3_column_int64(st, 7),
 			.copied = (uint64_t)sqlite3_column_int64(st, 8),
 			.adopted = (uint64_t)sqlite3_column_int64(st, 9),
-			.bytes = (uint64_t)sqlite3_column_int64(st, 10),
-			.left_out = (uint64_t)sqlite3_column_int64(st, 11) };
+			.bytes = (uint64_t)sqlite3_column_int64(st, 10) };
 	else
 		err = failed(db);
 	sqlite3_reset(st);
 	if (err == LEDGER_OK && m->state == MAILBOX_STATE_N)
 		err = damaged(db, "a mailbox is in a state that does not exist");
-	return err;
+	return err == LEDGER_OK ? count_skips(db, m) : err;
 }
 
 static int register_names(struct ledger_db *db, struct request *r)
@@ -510,6 +530,9 @@ static int add_skips(struct ledger_db *db, struct request *r)
 			number(st, 4, s->folder);
 		text(st, 5, s->message_id);
 		text(st, 6, s->reason);
+		text(st, 7, skip_kind_name(s->kind));
+		text(st, 8, s->internaldate);
+		number(st, 9, (int64_t)s->size);
 		err = run(db, st, NULL);
 	}
 	return err;

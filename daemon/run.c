@@ -189,7 +189,7 @@ static void on_recounted(void *arg, int err, const struct ledger_mailbox *rows, 
 	if (err != LEDGER_OK)
 		ledger_broke(r, ledger_error(r->ledger));
 	for (size_t i = 0; err == LEDGER_OK && i < n; i++)
-		r->left_out[sched_migration_of(r->sched, (uint32_t)i)] += rows[i].left_out;
+		r->left_out[sched_migration_of(r->sched, (uint32_t)i)] += rows[i].skips[SKIP_LEFT_OUT];
 	run_end(r);
 }
 

@@ -262,7 +262,7 @@ Test(daemon_ledger, names_are_found_or_made_and_answered_in_order)
 	cr_assert_eq(mailbox[0].attempts, 0);
 	cr_assert_eq(mailbox[0].next_attempt, 0);
 	cr_assert_eq(mailbox[0].last_synced, 0);
-	cr_assert_eq(mailbox[0].left_out, 0);
+	cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 0);
 
 	const char *second[] = { "m/a", "m/c", "m/b", "m/a" };
 	ledger_register(ledger, second, 4, on_mailboxes, &loop);
@@ -298,7 +298,7 @@ Test(daemon_ledger, every_state_and_all_of_a_mailbox_comes_back)
 			.copied = 99,
 			.adopted = 99,
 			.bytes = 99,
-			.left_out = 99 };
+			.skips = { 99 } };
 		ledger_save_mailboxes(ledger, &row, 1, on_done, &loop);
 		/* The rows are the ledger's from here on. */
 		memset(name, 'x', sizeof(name) - 1);
@@ -319,7 +319,7 @@ Test(daemon_ledger, every_state_and_all_of_a_mailbox_comes_back)
 		cr_assert_eq(mailbox[0].since, 1700000000002);
 		cr_assert_eq(mailbox[0].last_synced, INT64_MAX);
 		/* These are what was recorded, not what a caller believes. */
-		cr_assert_eq(mailbox[0].copied + mailbox[0].adopted + mailbox[0].bytes + mailbox[0].left_out, 0);
+		cr_assert_eq(mailbox[0].copied + mailbox[0].adopted + mailbox[0].bytes + mailbox[0].skips[SKIP_LEFT_OUT], 0);
 	}
 	/* Without an id a row that is there is written, too. */
 	struct ledger_mailbox again = { .name = "m/1", .state = MAILBOX_HELD, .reason = "new" };
@@ -603,13 +603,13 @@ Test(daemon_ledger, skips_are_replaced_counted_and_cleared)
 	ledger_add_skips(ledger, rows, 4, on_done, &loop);
 	cr_assert_eq(wait_for_it(), 0);
 	add_mailbox("m/a");
-	cr_assert_eq(mailbox[0].left_out, 3);
+	cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
 
 	rows[0].reason = "still too large";
 	ledger_add_skips(ledger, rows, 1, on_done, &loop);
 	cr_assert_eq(wait_for_it(), 0);
 	add_mailbox("m/a");
-	cr_assert_eq(mailbox[0].left_out, 3);
+	cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
 	char reason[32];
 	sql_text("SELECT reason FROM skips WHERE mailbox = 1 AND folder_path = 'INBOX' AND uid = 5", reason,
 		sizeof(reason));
@@ -618,14 +618,14 @@ Test(daemon_ledger, skips_are_replaced_counted_and_cleared)
 	ledger_clear_skips(ledger, m, "INBOX", 1, on_done, &loop);
 	cr_assert_eq(wait_for_it(), 0);
 	add_mailbox("m/a");
-	cr_assert_eq(mailbox[0].left_out, 1);
+	cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 1);
 	add_mailbox("m/b");
-	cr_assert_eq(mailbox[0].left_out, 1);
+	cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 1);
 	ledger_clear_skips(ledger, m, "no such folder", 1, on_done, &loop);
 	cr_assert_eq(wait_for_it(), 0);
 	reopen();
 	add_mailbox("m/a");
-	cr_assert_eq(mailbox[0].left_out, 1);
+	cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 1);
 }
 
 Test(daemon_ledger, names_are_no_sql)
@@ -646,12 +646,12 @@ Test(daemon_ledger, names_are_no_sql)
 		cr_assert_str_eq(folder[0].target_path, evil[i]);
 		add_skip(m, evil[i], 1, evil[i]);
 		add_mailbox(evil[i]);
-		cr_assert_eq(mailbox[0].left_out, 1);
+		cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 1);
 		cr_assert_str_eq(mailbox[0].reason, evil[i]);
 		ledger_clear_skips(ledger, m, evil[i], 1, on_done, &loop);
 		cr_assert_eq(wait_for_it(), 0);
 		add_mailbox(evil[i]);
-		cr_assert_eq(mailbox[0].left_out, 0);
+		cr_assert_eq(mailbox[0].skips[SKIP_LEFT_OUT], 0);
 	}
 }
 
@@ -943,13 +943,85 @@ Test(daemon_ledger, a_newer_format_is_left_alone)
 	open_ledger();
 	add_mailbox("m/a");
 	ledger_close(&ledger);
-	sql("PRAGMA user_version = 2");
+	sql("PRAGMA user_version = 3");
 	refused(LEDGER_NEWER, "newer godwit");
 	cr_assert_not_null(strstr(failure.text, file));
-	cr_assert_not_null(strstr(failure.text, "version 2"));
-	sql("PRAGMA user_version = 1");
+	cr_assert_not_null(strstr(failure.text, "version 3"));
+	sql("PRAGMA user_version = 2");
 	open_ledger();
 	cr_assert_eq(add_mailbox("m/a"), 1);
+}
+
+/* As the first version made it. */
+static const char version_1[] =
+	"PRAGMA journal_mode = WAL;"
+	"CREATE TABLE mailboxes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',"
+	" attempts INTEGER NOT NULL DEFAULT 0, next_attempt INTEGER NOT NULL DEFAULT 0, since INTEGER NOT NULL DEFAULT 0,"
+	" last_synced INTEGER NOT NULL DEFAULT 0, copied INTEGER NOT NULL DEFAULT 0, adopted INTEGER NOT NULL DEFAULT 0,"
+	" bytes INTEGER NOT NULL DEFAULT 0);"
+	"CREATE TABLE folders (id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL REFERENCES mailboxes (id), source_path TEXT NOT NULL,"
+	" target_path TEXT NOT NULL, source_uidvalidity INTEGER NOT NULL, target_uidvalidity INTEGER NOT NULL,"
+	" source_next INTEGER NOT NULL, floor INTEGER NOT NULL, open INTEGER NOT NULL, source_messages INTEGER NOT NULL,"
+	" source_uidnext INTEGER NOT NULL, source_modseq INTEGER NOT NULL, copied INTEGER NOT NULL DEFAULT 0,"
+	" adopted INTEGER NOT NULL DEFAULT 0, UNIQUE (mailbox, source_path, target_path));"
+	"CREATE TABLE batches (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL REFERENCES folders (id), source_lo INTEGER NOT NULL,"
+	" source_hi INTEGER NOT NULL, target_lo INTEGER, target_hi INTEGER, source_uids TEXT NOT NULL, target_uids TEXT NOT NULL,"
+	" flags TEXT NOT NULL);"
+	"CREATE INDEX batches_source ON batches (folder, source_hi);"
+	"CREATE INDEX batches_target ON batches (folder, target_hi);"
+	"CREATE TABLE skips (mailbox INTEGER NOT NULL REFERENCES mailboxes (id), folder_path TEXT NOT NULL, uid INTEGER NOT NULL,"
+	" folder INTEGER REFERENCES folders (id), message_id TEXT NOT NULL, reason TEXT NOT NULL,"
+	" PRIMARY KEY (mailbox, folder_path, uid)) WITHOUT ROWID;"
+	"INSERT INTO mailboxes (name, state, copied) VALUES ('m/a', 'synced', 7);"
+	"INSERT INTO folders VALUES (1, 1, 'INBOX', 'INBOX', 1, 2, 9, 10, 0, 8, 9, 0, 7, 0);"
+	"INSERT INTO batches VALUES (1, 1, 1, 7, 1, 7, '1:7', '1:7', '');"
+	"INSERT INTO skips VALUES (1, 'INBOX', 8, 1, '<a@b>', 'too big'), (1, 'Lost', 0, NULL, '', 'no name');"
+	"PRAGMA user_version = 1";
+
+Test(daemon_ledger, a_ledger_of_the_first_version_is_kept)
+{
+	char row[64];
+
+	make_state();
+	sql(version_1);
+	open_ledger();
+	cr_assert_eq(add_mailbox("m/a"), 1);
+	cr_expect_eq(mailbox[0].copied, 7);
+	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 2);
+	cr_assert_eq(load_folders(1), 1);
+	cr_expect_eq(folder[0].source_next, 9);
+	cr_assert_eq(load_sets(1, 1, 1), 1);
+	add_skip(1, "INBOX", 9, "new");
+	ledger_close(&ledger);
+	sql_text("SELECT kind || size || internaldate || message_id || reason || folder FROM skips WHERE uid = 8", row, sizeof(row));
+	cr_expect_str_eq(row, "left out0<a@b>too big1");
+	sql_text("PRAGMA user_version", row, sizeof(row));
+	cr_expect_str_eq(row, "2");
+	open_ledger(); /* not made anew once more */
+	cr_assert_eq(add_mailbox("m/a"), 1);
+	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
+}
+
+Test(daemon_ledger, one_message_may_be_altered_and_repaired)
+{
+	struct ledger_skip rows[2];
+
+	open_ledger();
+	add_mailbox("m/a");
+	rows[0] = (struct ledger_skip){ .kind = SKIP_ALTERED, .mailbox = 1, .folder_path = "INBOX", .uid = 5, .message_id = "<a@b>",
+		.internaldate = "17-Jul-1996 02:44:25 -0700", .size = 5000000000, .reason = "the keyword Work cannot be kept" };
+	rows[1] = rows[0];
+	rows[1].kind = SKIP_REPAIRED;
+	ledger_add_skips(ledger, rows, 2, on_done, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	ledger_add_skips(ledger, rows, 2, on_done, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	add_mailbox("m/a");
+	cr_expect(mailbox[0].skips[SKIP_ALTERED] == 1 && mailbox[0].skips[SKIP_REPAIRED] == 1 && mailbox[0].skips[SKIP_LEFT_OUT] == 0);
+	ledger_clear_skips(ledger, 1, "INBOX", 5, on_done, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	add_mailbox("m/a");
+	cr_expect_eq(mailbox[0].skips[SKIP_ALTERED] + mailbox[0].skips[SKIP_REPAIRED], 0);
 }
 
 Test(daemon_ledger, a_file_that_is_no_database)
