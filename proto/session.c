@@ -137,11 +137,11 @@ static void forget(struct session *s, struct flight *gone)
 
 void session_take_back(struct session *s, struct flight *f)
 {
-	assert(f == s->last && !f->begun);
+	assert(f == s->append && !f->begun);
 	s->unsent -= f->cmd.text.n;
 	s->inflight--;
 	if (s->out == f)
-		s->out = NULL;
+		s->out = f->next; /* COMPRESS may stand behind it */
 	forget(s, f);
 }
 
@@ -175,6 +175,12 @@ static void drop_rest(struct session *s, struct flight *f)
 	}
 }
 
+/* Nothing may be sent behind it before it is answered. */
+static bool is_barrier(const struct flight *f)
+{
+	return f->command == CMD_COMPRESS || f->command == CMD_UNAUTHENTICATE;
+}
+
 /* True when the output goes on with the next command. */
 static bool is_over(struct session *s, struct flight *f)
 {
@@ -194,7 +200,7 @@ static bool is_over(struct session *s, struct flight *f)
 		f->mark++;
 		f->body_sent = 0;
 	}
-	if (f->sent < f->cmd.text.n)
+	if (f->sent < f->cmd.text.n || (is_barrier(f) && !f->answered))
 		return false;
 	/* Refused before its end. Servers that read on up to the end of the line must get one: the next command would be swallowed. */
 	if (f->open && f->answered) {
@@ -226,6 +232,9 @@ struct span session_output(struct session *s)
 	session_advance(s);
 	f = s->out;
 	if (f == NULL || !f->begun || s->err != 0)
+		return SPAN_NONE;
+	/* What is answered is in the list no longer. */
+	if (is_barrier(f) && f != s->first)
 		return SPAN_NONE;
 	end = f->mark < f->cmd.mark_n ? f->cmd.mark[f->mark].at : f->cmd.text.n;
 	return span_from(span_first(buf_span(&f->cmd.text), end), f->sent);
@@ -299,6 +308,12 @@ static bool is_sent_in_part(const struct session *s, const struct flight *f)
 	return true;
 }
 
+/* A barrier may not be answered in its middle: its rest would then go out under what the answer has changed. */
+static bool may_be_answered(const struct session *s, const struct flight *f)
+{
+	return !f->answered && is_sent_in_part(s, f) && (!is_barrier(f) || f->sent == f->cmd.text.n);
+}
+
 static void about(struct session_event *ev, const struct flight *f)
 {
 	ev->tag = f->tag;
@@ -324,14 +339,14 @@ static int take_tagged(struct session *s, struct session_event *ev)
 
 	if (tag.n > 1 && tag.p[0] == 'g' && span_to_u32(span_from(tag, 1), &number))
 		f = find(s, number);
-	if (f == NULL || f->answered || !is_sent_in_part(s, f))
+	if (f == NULL || !may_be_answered(s, f))
 		return fail(s, PROTO_ERR_SYNTAX, "the server answered a command that is not in flight", tag);
 	ev->kind = EVENT_DONE;
 	about(ev, f);
 	f->answered = true;
 	s->inflight--;
-	if (f->command == CMD_COMPRESS || f->command == CMD_UNAUTHENTICATE)
-		s->barrier = false;
+	if (f->command == CMD_UNAUTHENTICATE)
+		s->leaving = false;
 	if (f->command == CMD_UNAUTHENTICATE && ev->resp.status.status == STATUS_OK)
 		s->utf8 = false; /* RFC 8437 section 3: what was enabled is not any more */
 	for (const struct flight *o = s->out; o != NULL; o = o->next)
@@ -543,9 +558,9 @@ int session_describe(const struct session *s, uint32_t tag, struct buf *out)
 
 /* Queueing. */
 
-int session_may_queue(const struct session *s)
+int session_may_queue(const struct session *s, enum command c)
 {
-	if (s->err != 0 || s->bye || s->logged_out || s->barrier || session_append_is_open(s))
+	if (s->err != 0 || s->bye || s->logged_out || s->leaving || (session_append_is_open(s) && c != CMD_COMPRESS))
 		return PROTO_ERR_STATE;
 	return s->inflight >= s->limits.inflight_max || s->next_tag == UINT32_MAX ? PROTO_ERR_CAP : 0;
 }

@@ -7,8 +7,10 @@
  *   out: session_output(s) -> span; session_sent(s, n); message bytes go behind it whenever session_body_due(s) > 0, each piece
  *        announced by session_body_sent(s, n)
  *
- * Commands may be pipelined freely, up to limits.inflight_max (not behind COMPRESS, UNAUTHENTICATE and LOGOUT); output order is command
- * order. Tags are "g1", "g2", …. At a synchronising literal output stops until "+"; a "+" that nothing waits for is ignored. When the
+ * Commands may be pipelined freely, up to limits.inflight_max (not behind UNAUTHENTICATE and LOGOUT); output order is command
+ * order. COMPRESS (RFC 4978 section 3) may be given at any time, also while an APPEND is open: it is sent when all commands before it are
+ * answered, and those behind it are held back until it is answered itself. session_next() stops exactly behind that answer: what follows
+ * EVENT_DONE with OK in the input, and what session_output() gives from then on, is the driver's to inflate and deflate. UNAUTHENTICATE waits in the same way. Tags are "g1", "g2", …. At a synchronising literal output stops until "+"; a "+" that nothing waits for is ignored. When the
  * server answers a command that stands at such a wait, the rest of that command is dropped, and the session goes on with the next. When it
  * answers one in the middle of the bytes of a message, the rest of these bytes is still due (RFC 7888 section 4): EVENT_DONE tells,
  * session_body_due() stays > 0.
@@ -99,7 +101,7 @@ void session_set_user(struct session *s, uint32_t tag, uint64_t user);
 int session_describe(const struct session *s, uint32_t tag, struct buf *out);
 
 /* Commands. Each returns 0 and a tag (> 0), or, with nothing changed: PROTO_ERR_NOMEM; _CAP (too long; too many in flight or unsent); _STATE
- * (after BYE, LOGOUT or an error; while an APPEND is open; until COMPRESS or UNAUTHENTICATE is answered); _SYNTAX (NUL in a name, control
+ * (after BYE, LOGOUT or an error; while an APPEND is open, but for COMPRESS; until UNAUTHENTICATE is answered); _SYNTAX (NUL in a name, control
  * bytes in a set, flags, criteria). Names are wire names. */
 int session_simple(struct session *s, enum command c, uint32_t *ret_tag); /* NOOP CAPABILITY NAMESPACE UNSELECT CLOSE LOGOUT COMPRESS UNAUTHENTICATE */
 int session_enable(struct session *s, struct span names, uint32_t *ret_tag);

@@ -86,7 +86,7 @@ static void number(struct making *m, uint64_t n)
 static void make(struct making *m, struct session *s, enum command c)
 {
 	*m = (struct making){ .s = s, .command = c, .tag = s->next_tag };
-	m->err = session_may_queue(s);
+	m->err = session_may_queue(s, c);
 	session_cmd_init(s, &m->cmd);
 	text(m, "g");
 	number(m, m->tag);
@@ -119,8 +119,8 @@ int session_simple(struct session *s, enum command c, uint32_t *ret_tag)
 	err = finish(&m, ret_tag);
 	if (err == 0 && c == CMD_LOGOUT)
 		s->logged_out = true;
-	if (err == 0 && (c == CMD_COMPRESS || c == CMD_UNAUTHENTICATE))
-		s->barrier = true;
+	if (err == 0 && c == CMD_UNAUTHENTICATE)
+		s->leaving = true;
 	return err;
 }
 

@@ -36,20 +36,20 @@ struct session {
 	int err;
 	bool bye, logged_out;
 	bool utf8;             /* UTF8=ACCEPT is enabled */
-	bool barrier;          /* COMPRESS or UNAUTHENTICATE is not answered */
+	bool leaving;          /* UNAUTHENTICATE is not answered */
 	bool in_body;          /* a streamed body has begun, its response has not ended */
 	struct buf held;       /* a response whose body is told in three events */
 	enum { HELD_NONE, HELD_DATA, HELD_END } held_step;
 	char text[160];        /* the error in words */
 };
 
-/* 0, or why no command can be queued now. */
-int session_may_queue(const struct session *s);
+/* 0, or why the command cannot be queued now. */
+int session_may_queue(const struct session *s, enum command c);
 /* Takes over the command's text; on error the cmd is freed, too. */
 int session_queue(struct session *s, enum command c, struct cmd *cmd, uint32_t tag, uint32_t *ret_tag);
 /* Sets the mode of literals by what the server offers. */
 void session_cmd_init(const struct session *s, struct cmd *c);
-/* Forgets a command of which nothing was sent. */
+/* Forgets the open APPEND, of which nothing was sent. */
 void session_take_back(struct session *s, struct flight *f);
 /* Ends the line of the open APPEND. */
 void session_append_close(struct session *s);

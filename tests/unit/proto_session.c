@@ -146,6 +146,8 @@ Test(proto_session, commands_without_arguments)
 
 	for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++)
 		IS(session_simple(s, simple[i], &tag), command_name(simple[i]));
+	session_free(&s);
+	s = with_caps(0);
 	IS(session_simple(s, CMD_COMPRESS, &tag), "COMPRESS DEFLATE");
 	session_free(&s);
 	cr_assert_null(s);
@@ -415,8 +417,9 @@ Test(proto_session, utf8_is_quoted_once_it_is_enabled)
 	struct session *s = with_caps(BIT(LITERAL_PLUS) | BIT(UTF8_ACCEPT));
 
 	IS(session_folder(s, CMD_CREATE, SPAN("\xc3\xa9"), false, &tag), "CREATE {2+}\r\n\xc3\xa9");
-	cr_assert_eq(feed(s, "* ENABLED UTF8=ACCEPT\r\n"), 0);
+	cr_assert_eq(feed(s, "* ENABLED UTF8=ACCEPT\r\ng1 OK\r\n"), 0);
 	IS(session_folder(s, CMD_CREATE, SPAN("\xc3\xa9"), false, &tag), "CREATE \"\xc3\xa9\"");
+	cr_assert_eq(feed(s, "g2 OK\r\n"), 0);
 	IS(session_simple(s, CMD_UNAUTHENTICATE, &tag), "UNAUTHENTICATE");
 	cr_assert_eq(feed(s, "g3 OK\r\n"), 0);
 	IS(session_folder(s, CMD_CREATE, SPAN("\xc3\xa9"), false, &tag), "CREATE {2+}\r\n\xc3\xa9");
@@ -788,20 +791,148 @@ Test(proto_session, nothing_behind_bye_or_logout)
 	session_free(&s);
 }
 
-Test(proto_session, nothing_behind_compress_until_it_is_answered)
+Test(proto_session, nothing_behind_unauthenticate_until_it_is_answered)
 {
-	static const enum command barriers[] = { CMD_COMPRESS, CMD_UNAUTHENTICATE };
+	struct session *s = with_caps(0);
+	uint32_t tag;
 
-	for (size_t i = 0; i < 2; i++) {
+	cr_assert_eq(session_simple(s, CMD_UNAUTHENTICATE, &tag), 0);
+	cr_assert_eq(any(s), PROTO_ERR_STATE);
+	sent(s);
+	cr_assert_eq(any(s), PROTO_ERR_STATE);
+	TOLD(s, "g1 NO x\r\n", "DONE g1 NO; ");
+	cr_assert_eq(any(s), 0);
+	session_free(&s);
+}
+
+/* COMPRESS. */
+
+static uint32_t compress(struct session *s)
+{
+	uint32_t tag = 0;
+
+	cr_assert_eq(session_simple(s, CMD_COMPRESS, &tag), 0);
+	return tag;
+}
+
+Test(proto_session, compress_waits_for_all_before_it_and_holds_back_all_behind_it)
+{
+	static const char *const answers[] = { "OK", "NO", "BAD" };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct session *s = with_caps(BIT(LITERAL_PLUS));
+		char line[64], want[64];
+
+		noop(s);
+		noop(s);
+		compress(s);
+		noop(s);
+		begin(s);
+		cr_assert_eq(message(s, 3), 0);
+		cr_assert_str_eq(sent(s), "g1 NOOP\r\ng2 NOOP\r\n");
+		TOLD(s, "g2 OK\r\n", "DONE g2 OK; ");
+		cr_assert_str_eq(sent(s), "");
+		TOLD(s, "* 1 EXISTS\r\ng1 OK\r\n* 2 EXISTS\r\n", "RESPONSE g1; DONE g1 OK; RESPONSE g0; ");
+		cr_assert_str_eq(sent(s), "g3 COMPRESS DEFLATE\r\n");
+		cr_assert_str_eq(sent(s), "");
+		cr_assert_eq(session_body_due(s), 0);
+		cr_assert_eq(session_inflight(s), 3);
+		snprintf(line, sizeof(line), "* 3 EXISTS\r\ng3 %s x\r\n", answers[i]);
+		snprintf(want, sizeof(want), "RESPONSE g3; DONE g3 %s; ", answers[i]);
+		TOLD(s, line, want);
+		cr_assert_str_eq(sent(s), "g4 NOOP\r\ng5 APPEND INBOX {3+}\r\n");
+		cr_assert_eq(session_body_due(s), 3);
+		session_free(&s);
+	}
+}
+
+Test(proto_session, compress_comes_behind_an_open_append)
+{
+	struct session *s = with_caps(BIT(LITERAL_PLUS));
+
+	begin(s);
+	cr_assert_eq(message(s, 3), 0);
+	compress(s);
+	cr_assert_eq(any(s), PROTO_ERR_STATE);
+	cr_assert_str_eq(sent(s), "g1 APPEND INBOX {3+}\r\n");
+	session_body_sent(s, 3);
+	cr_assert_eq(message(s, 1), 0);
+	cr_assert_str_eq(sent(s), " {1+}\r\n");
+	cr_assert_eq(session_append_end(s), 0);
+	noop(s);
+	session_body_sent(s, 1);
+	cr_assert_str_eq(sent(s), "\r\n");
+	TOLD(s, "g1 OK\r\n", "DONE g1 OK; ");
+	cr_assert_str_eq(sent(s), "g2 COMPRESS DEFLATE\r\n");
+	TOLD(s, "g2 OK\r\n", "DONE g2 OK; ");
+	cr_assert_str_eq(sent(s), "g3 NOOP\r\n");
+	session_free(&s);
+}
+
+Test(proto_session, compress_goes_on_when_the_append_before_it_comes_to_nothing)
+{
+	struct session *s = with_caps(BIT(LITERAL_PLUS));
+
+	begin(s);
+	compress(s);
+	cr_assert_eq(session_append_end(s), 0); /* taken back: no message */
+	cr_assert_str_eq(sent(s), "g2 COMPRESS DEFLATE\r\n");
+	TOLD(s, "g2 NO\r\n", "DONE g2 NO; ");
+	begin(s);
+	cr_assert_eq(message(s, 3), 0);
+	sent(s);
+	compress(s);
+	TOLD(s, "g3 NO\r\n", "DONE g3 NO; "); /* refused in the middle of its message: the rest of it is due all the same */
+	cr_assert_str_eq(sent(s), "");
+	session_body_sent(s, 3);
+	cr_assert_str_eq(sent(s), "\r\ng4 COMPRESS DEFLATE\r\n");
+	session_free(&s);
+}
+
+Test(proto_session, compress_cannot_be_answered_before_it_is_sent_whole)
+{
+	struct session *s = with_caps(0);
+
+	compress(s);
+	session_sent(s, 5);
+	cr_assert_eq(feed(s, "g1 OK\r\n"), PROTO_ERR_SYNTAX);
+	cr_assert_str_eq(session_error(s), "the server answered a command that is not in flight: g1");
+	session_free(&s);
+	s = with_caps(0);
+	noop(s);
+	compress(s);
+	sent(s);
+	cr_assert_eq(feed(s, "g2 OK\r\n"), PROTO_ERR_SYNTAX);
+	session_free(&s);
+}
+
+/* What follows the answer are other bytes than IMAP. The answer may come in any two pieces, and the second with the bytes behind it. */
+Test(proto_session, input_stops_exactly_behind_the_answer_to_compress)
+{
+	static const char answer[] = "* 7 EXISTS\r\ng2 OK [CAPABILITY IMAP4rev1] {3}\r\n", behind[] = "\x03\0\n{1}\r\n* BYE\r\n";
+	const size_t n = sizeof(answer) - 1, all = n + sizeof(behind) - 1;
+	char bytes[sizeof(answer) + sizeof(behind)];
+
+	memcpy(bytes, answer, n);
+	memcpy(bytes + n, behind, sizeof(behind) - 1);
+	for (size_t cut = 0; cut <= n; cut++) {
 		struct session *s = with_caps(0);
-		uint32_t tag;
+		struct span piece[2] = { span_of(bytes, cut), span_of(bytes + cut, all - cut) };
+		struct session_event ev = { 0 };
 
-		cr_assert_eq(session_simple(s, barriers[i], &tag), 0);
-		cr_assert_eq(any(s), PROTO_ERR_STATE);
+		noop(s);
 		sent(s);
-		cr_assert_eq(any(s), PROTO_ERR_STATE);
-		TOLD(s, "g1 NO x\r\n", "DONE g1 NO; ");
-		cr_assert_eq(any(s), 0);
+		compress(s);
+		TOLD(s, "g1 OK\r\n", "DONE g1 OK; ");
+		sent(s);
+		for (size_t i = 0; i < 2 && ev.kind != EVENT_DONE; i++) {
+			do
+				cr_assert_eq(session_next(s, &piece[i], &ev), 0);
+			while (ev.kind != EVENT_NONE && ev.kind != EVENT_DONE);
+			cr_assert(ev.kind == EVENT_DONE || piece[i].n == 0);
+		}
+		cr_assert(ev.kind == EVENT_DONE && ev.command == CMD_COMPRESS);
+		cr_assert_eq(piece[0].n + piece[1].n, sizeof(behind) - 1, "cut at %zu", cut);
 		session_free(&s);
 	}
 }
@@ -835,9 +966,11 @@ Test(proto_session, commands_are_described_as_long_as_they_are_in_flight)
 	sent(s);
 	described_as(s, 1, "UID FETCH");
 	described_as(s, 2, "g2 APPEND \"a b\" {7+}");
+	compress(s);
+	described_as(s, 3, "g3 COMPRESS DEFLATE");
 	cr_assert_eq(feed(s, "g2 OK\r\n"), 0);
 	cr_assert_eq(session_describe(s, 2, &b), PROTO_ERR_STATE);
-	cr_assert_eq(session_describe(s, 3, &b), PROTO_ERR_STATE);
+	cr_assert_eq(session_describe(s, 4, &b), PROTO_ERR_STATE);
 	buf_done(&b);
 	session_free(&s);
 }
@@ -879,6 +1012,8 @@ static int dialogue(struct session *s)
 
 	if (err == 0)
 		err = session_append_begin(s, SPAN("a b"), &tag);
+	if (err == 0)
+		err = session_simple(s, CMD_COMPRESS, &tag);
 	for (int i = 0; i < 6 && err == 0; i++) {
 		err = message(s, 0);
 		if (err == 0)
