@@ -10,17 +10,13 @@ import grp
 import os
 import pwd
 import re
-import resource
 import shutil
 import signal
-import socket
-import ssl
-import stat
 import subprocess
 import tempfile
-import time
 
 from . import certs, process
+from .process import Missing
 
 BINARIES = ("/usr/sbin/dovecot", "/usr/local/sbin/dovecot", "/opt/dovecot/sbin/dovecot")
 IMAP_MODULES = ("/usr/lib/dovecot/imap", "/usr/libexec/dovecot/imap", "/usr/local/libexec/dovecot/imap")
@@ -32,10 +28,6 @@ THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPA
 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY
 PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE""".split()}
 CAPABILITIES["2.4"] = CAPABILITIES["2.3"] + ["COMPRESS=DEFLATE", "INPROGRESS", "REPLACE"]
-
-
-class Missing(RuntimeError):
-    """Something that the lab needs is not installed; the text says what."""
 
 
 def find_binary():
@@ -54,18 +46,6 @@ def syntax(binary):
     """Which configuration this Dovecot reads: "2.3" or "2.4"."""
     said = subprocess.run([binary, "--version"], stdout=subprocess.PIPE, check=True, timeout=10).stdout.decode()
     return "2.4" if tuple(map(int, re.findall(r"\d+", said)[:2])) >= (2, 4) else "2.3"
-
-
-def _let_others_pass(folder):
-    """The mail user must reach `folder`. Folders of ours under the temporary folder are opened for passing through."""
-    temporary = os.path.realpath(tempfile.gettempdir())
-    while folder != "/":
-        info = os.stat(folder)
-        if not info.st_mode & stat.S_IXOTH:
-            if info.st_uid != os.getuid() or not folder.startswith(temporary + "/"):
-                raise RuntimeError("%s cannot be entered by other users, but the mail user must: chmod o+x it" % folder)
-            os.chmod(folder, stat.S_IMODE(info.st_mode) | 0o011)
-        folder = os.path.dirname(folder)
 
 
 class Dovecot:
@@ -128,13 +108,13 @@ class Dovecot:
             out.write(self.config())
         offset = os.path.getsize(self.log_file) if os.path.exists(self.log_file) else 0
         environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": self.tz}
-        _raise_file_limit()
+        process.raise_file_limit()
         with open(os.path.join(self.folder, "stderr"), "wb") as errors:
             self.process = process.start([self.binary, "-F", "-c", self.config_file], detach=self.detach,
                                          env=environment, stdout=errors, stderr=errors, cwd=self.folder)
         self.pid = self.process.pid
         try:
-            self._await_greetings(timeout)
+            process.await_greetings(self.process, self.host, self.imap_port, self.imaps_port, timeout)
         except BaseException as error:
             self.kill()
             with open(os.path.join(self.folder, "stderr"), errors="replace") as file:
@@ -149,27 +129,6 @@ class Dovecot:
                 raise RuntimeError("Dovecot %s did not start (%s): %s" % (self.name, error, said.strip()[-2000:]))
             raise
         return self
-
-    def _await_greetings(self, timeout):
-        end = time.monotonic() + timeout
-        for port, secure in ((self.imap_port, False), (self.imaps_port, True)):
-            while port:
-                if self.process.poll() is not None:
-                    raise RuntimeError("exit status %d" % self.process.returncode)
-                if time.monotonic() > end:
-                    raise TimeoutError("no greeting on port %d" % port)
-                try:
-                    with socket.create_connection((self.host, port), timeout=2) as sock:
-                        if secure:
-                            context = ssl._create_unverified_context()  # bad certificates are among the wanted ones
-                            with context.wrap_socket(sock) as wrapped:
-                                ok = wrapped.recv(4)
-                        else:
-                            ok = sock.recv(4)
-                    if ok == b"* OK":
-                        break
-                except OSError:
-                    time.sleep(0.005)  # the port is not bound yet, and nothing tells when it will be
 
     def stop(self, timeout=5.0):
         """A shutdown as by an operator; clients that are still there are disconnected after it."""
@@ -253,7 +212,7 @@ class Dovecot:
         if os.getuid() == 0:
             owner = pwd.getpwnam("mail")
             os.chown(self.mail_folder, owner.pw_uid, owner.pw_gid)
-            _let_others_pass(self.folder)
+            process.let_others_pass(self.folder)
         # The paths of Unix sockets are short; Dovecot's run folder holds some with long names.
         self._run = os.path.join(self.folder, "run")
         if len(self._run) > 70:
@@ -310,16 +269,6 @@ def put_user(users_folder, user, password):
 
 def drop_user(users_folder, user):
     os.unlink(os.path.join(users_folder, user))
-
-
-def _raise_file_limit():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    want = 65536 if os.getuid() == 0 else hard
-    if soft != resource.RLIM_INFINITY and soft < want:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (want, max(want, hard)))
-        except (OSError, ValueError):
-            pass  # fewer connections then; Dovecot says so in its log
 
 
 # How the file of a user is read: by a dict in 2.3, by a script in 2.4, which has no such dict any more.

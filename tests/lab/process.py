@@ -1,17 +1,27 @@
 """Child processes that never outlive the lab: stopped by pid, at exit, and when their parent dies."""
 import atexit
 import ctypes
+import hashlib
 import os
 import random
+import resource
+import shutil
 import signal
 import socket
+import ssl
+import stat
 import subprocess
+import tempfile
 import threading
 import time
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _running = []
+
+
+class Missing(RuntimeError):
+    """Something that the lab needs is not installed; the text says what."""
 
 
 def free_port(host="127.0.0.1"):
@@ -76,6 +86,72 @@ def kill_group(pid, sig=signal.SIGKILL):
         os.killpg(pid, sig)
     except ProcessLookupError:
         pass
+
+
+def build(source, *options):
+    """A program or library of the lab's from its C source, built once per user and version of the source."""
+    with open(source, "rb") as file:
+        digest = hashlib.sha256(file.read() + " ".join(options).encode()).hexdigest()[:16]
+    folder = os.path.join(tempfile.gettempdir(), "lab-tools-%d" % os.getuid())
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if os.lstat(folder).st_uid != os.getuid():
+        raise RuntimeError("%s belongs to somebody else" % folder)
+    made = os.path.join(folder, "%s-%s" % (os.path.splitext(os.path.basename(source))[0], digest))
+    if not os.path.exists(made):
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if not compiler:
+            raise Missing("a C compiler is missing: apt install gcc libc6-dev")
+        fresh = "%s.%d" % (made, os.getpid())
+        subprocess.run([compiler, "-O2", "-std=gnu11", *options, "-o", fresh, source], check=True, timeout=60)
+        os.rename(fresh, made)
+    return made
+
+
+# --- what the servers of the lab share ----------------------------------------------------------------------------------
+
+def let_others_pass(folder):
+    """The mail user must reach `folder`. Folders of ours under the temporary folder are opened for passing through."""
+    temporary = os.path.realpath(tempfile.gettempdir())
+    while folder != "/":
+        info = os.stat(folder)
+        if not info.st_mode & stat.S_IXOTH:
+            if info.st_uid != os.getuid() or not folder.startswith(temporary + "/"):
+                raise RuntimeError("%s cannot be entered by other users, but the mail user must: chmod o+x it" % folder)
+            os.chmod(folder, stat.S_IMODE(info.st_mode) | 0o011)
+        folder = os.path.dirname(folder)
+
+
+def raise_file_limit():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want = 65536 if os.getuid() == 0 else hard
+    if soft != resource.RLIM_INFINITY and soft < want:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (want, max(want, hard)))
+        except (OSError, ValueError):
+            pass  # fewer connections then; servers say so in their logs
+
+
+def await_greetings(child, host, imap_port, imaps_port, timeout):
+    """Returns when a server that is starting greets on its ports (None: it has none there)."""
+    end = time.monotonic() + timeout
+    for port, secure in ((imap_port, False), (imaps_port, True)):
+        while port:
+            if child.poll() is not None:
+                raise RuntimeError("exit status %d" % child.returncode)
+            if time.monotonic() > end:
+                raise TimeoutError("no greeting on port %d" % port)
+            try:
+                with socket.create_connection((host, port), timeout=2) as sock:
+                    if secure:
+                        context = ssl._create_unverified_context()  # bad certificates are among the wanted ones
+                        with context.wrap_socket(sock) as wrapped:
+                            ok = wrapped.recv(4)
+                    else:
+                        ok = sock.recv(4)
+                if ok == b"* OK":
+                    break
+            except OSError:
+                time.sleep(0.005)  # the port is not bound yet, and nothing tells when it will be
 
 
 @atexit.register

@@ -3,14 +3,11 @@
     with Proxy([("127.0.0.1", old.imap_port)], rtt_ms=25, stats=folder + "/stats.json") as proxy:
         ... connect to proxy.host, proxy.ports[0] ...
 """
-import hashlib
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
 from . import process
@@ -19,22 +16,7 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "delayproxy.c"
 
 
 def build():
-    """The program, built once per user and version of its source."""
-    with open(SOURCE, "rb") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()[:16]
-    folder = os.path.join(tempfile.gettempdir(), "lab-tools-%d" % os.getuid())
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    if os.lstat(folder).st_uid != os.getuid():
-        raise RuntimeError("%s belongs to somebody else" % folder)
-    program = os.path.join(folder, "delayproxy-" + digest)
-    if not os.path.exists(program):
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if not compiler:
-            raise RuntimeError("a C compiler is missing: apt install gcc libc6-dev")
-        fresh = "%s.%d" % (program, os.getpid())
-        subprocess.run([compiler, "-O2", "-std=gnu11", "-o", fresh, SOURCE], check=True, timeout=60)
-        os.rename(fresh, program)
-    return program
+    return process.build(SOURCE)
 
 
 class Proxy:

@@ -95,6 +95,10 @@ def nothing_left(folder):
     pid = int(child.stdout.readline())
     child.send_signal(signal.SIGKILL)
     child.wait()
+    check_ended(pid)
+
+
+def check_ended(pid):
     end = time.monotonic() + 5
     while running(pid) and time.monotonic() < end:
         time.sleep(0.02)  # not our child: there is nothing to wait on
