@@ -26,6 +26,7 @@ struct conf_server {
 	const char *ca_file;		/* NULL: the system's certificates */
 	bool allow_plaintext;
 	int max_connections;
+	int connections_per_mailbox;
 	int line;			/* of the section in the file */
 };
 

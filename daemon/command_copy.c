@@ -5,6 +5,7 @@
 #include "password.h"
 #include "progress.h"
 #include "run.h"
+#include "value.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,8 +22,11 @@ enum {
 	OPT_TARGET_PASSWORD_FILE,
 	OPT_CA_FILE,
 	OPT_ALLOW_PLAINTEXT,
+	OPT_CONNECTIONS,
 	OPT_STATE
 };
+
+#define CONNECTIONS_MAX 16
 
 struct copy {
 	struct run run;
@@ -32,12 +36,23 @@ struct copy {
 	const char *password_file[SIDES];
 	char password[SIDES][PASSWORD_SIZE];
 	const char *state; /* --state */
+	int connections;   /* --connections, to each server */
 	char *folder;      /* in it, of this pair */
 	struct progress progress;
 	struct timer *timer;
 	bool began; /* past the login */
 	int rc;
 };
+
+static int take_connections(struct copy *copy, const char *value)
+{
+	struct conf_error err;
+	int64_t n;
+	if (conf_value_int(value, &n, &err) != 0 || n < 1 || n > CONNECTIONS_MAX)
+		return command_usage(&command_copy, "--connections %s: a number from 1 to %d is expected", value, CONNECTIONS_MAX);
+	copy->connections = (int)n;
+	return -1;
+}
 
 static int take(void *arg, int val, const char *value)
 {
@@ -55,6 +70,8 @@ static int take(void *arg, int val, const char *value)
 	case OPT_ALLOW_PLAINTEXT:
 		copy->servers[SOURCE].allow_plaintext = copy->servers[TARGET].allow_plaintext = true;
 		break;
+	case OPT_CONNECTIONS:
+		return take_connections(copy, value);
 	case OPT_STATE:
 		copy->state = value;
 		break;
@@ -183,7 +200,7 @@ static void make_conf(struct copy *copy)
 	conf_defaults(&copy->conf);
 	for (int side = 0; side < SIDES; side++) {
 		copy->servers[side].name = copy->servers[side].url.host;
-		copy->servers[side].max_connections = 1;
+		copy->servers[side].max_connections = copy->servers[side].connections_per_mailbox = copy->connections;
 	}
 	copy->migration = (struct conf_migration){
 		.name = MIGRATION,
@@ -292,10 +309,11 @@ static int copy_main(int argc, char **argv)
 		{ "target-password-file", required_argument, NULL, OPT_TARGET_PASSWORD_FILE },
 		{ "ca-file", required_argument, NULL, OPT_CA_FILE },
 		{ "allow-plaintext", no_argument, NULL, OPT_ALLOW_PLAINTEXT },
+		{ "connections", required_argument, NULL, OPT_CONNECTIONS },
 		{ "state", required_argument, NULL, OPT_STATE },
 		{ 0 },
 	};
-	struct copy copy = { 0 };
+	struct copy copy = { .connections = 1 };
 	struct command_options options;
 	int rc = command_read_options(&command_copy, argc, argv, &options, own, take, &copy);
 	if (rc == -1)
@@ -323,6 +341,7 @@ const struct verb command_copy = {
 		   "                                GODWIT_SOURCE_PASSWORD, GODWIT_TARGET_PASSWORD, or asked for\n"
 		   "      --ca-file FILE            certificates to trust instead of the system's\n"
 		   "      --allow-plaintext         imap:// may go on, passwords included, without encryption\n"
+		   "      --connections N           to each server, for a large mailbox (default 1)\n"
 		   "      --state FOLDER            where to remember what was copied\n"
 		   "                                (default $XDG_STATE_HOME/godwit or ~/.local/state/godwit)\n",
 	.run = copy_main,

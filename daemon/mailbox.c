@@ -13,6 +13,13 @@ enum mailbox_step {
 	STEP_END
 };
 
+/* A pair of connections more, for another lane of the pass. */
+struct pair {
+	struct mailbox *m;
+	struct peer *peer[SIDES];
+	bool lent;  /* to the pass */
+};
+
 struct mailbox {
 	const struct mailbox_env *env;
 	const struct mailbox_spec *spec;
@@ -20,6 +27,9 @@ struct mailbox {
 	void *owner;
 	enum mailbox_step step;
 	struct peer *peer[SIDES];
+	struct pair *pair[LANES_MAX];
+	unsigned pairs;
+	bool no_more;  /* a pair was refused */
 	struct pass *pass;
 	struct timer *soon;
 	struct outcome outcome;
@@ -28,17 +38,27 @@ struct mailbox {
 	struct mailbox_progress progress;
 };
 
+static void pair_free(struct pair **pair)
+{
+	peer_close(&(*pair)->peer[SOURCE]);
+	peer_close(&(*pair)->peer[TARGET]);
+	free(*pair);
+	*pair = NULL;
+}
+
 static void close_peers(struct mailbox *m)
 {
 	peer_close(&m->peer[SOURCE]);
 	peer_close(&m->peer[TARGET]);
+	while (m->pairs != 0)
+		pair_free(&m->pair[--m->pairs]);
 }
 
 /* A polite end, where the dialogue allows it; the answer is not waited for. */
-static void log_out(struct mailbox *m)
+static void log_out(struct peer *const peer[SIDES])
 {
 	for (int side = 0; side < SIDES; side++) {
-		struct peer *p = m->peer[side];
+		struct peer *p = peer[side];
 		uint32_t tag;
 
 		if (p == NULL || !peer_is_up(p) || session_is_mid_body(peer_session(p)) || peer_is_full(p))
@@ -59,7 +79,9 @@ static void tell_end(void *arg)
 	}
 	/* First the pass: what it has half sent must not be sent on; then the connections. */
 	pass_free(&m->pass);
-	log_out(m);
+	log_out(m->peer);
+	for (unsigned i = 0; i < m->pairs; i++)
+		log_out(m->pair[i]->peer);
 	close_peers(m);
 	m->funnel(m->owner, &ev);
 }
@@ -76,6 +98,15 @@ static void end(struct mailbox *m, const struct outcome *why)
 static void pass_ended(void *owner, const struct outcome *why)
 {
 	end(owner, why);
+}
+
+static void pass_began(void *owner)
+{
+	struct mailbox *m = owner;
+	struct mailbox_event ev = { .kind = MAILBOX_LANES };
+
+	if (m->step == STEP_PASS && m->spec->lanes > 1)
+		m->funnel(m->owner, &ev);
 }
 
 /* JOB_CHECK: both sides have a say, also when one of them fails. */
@@ -192,6 +223,50 @@ void mailbox_free(struct mailbox **m)
 	*m = NULL;
 }
 
+/* Further pairs. */
+
+static void pair_gone(struct pair *pair, const struct outcome *why)
+{
+	struct mailbox *m = pair->m;
+	struct mailbox_event ev = { .kind = MAILBOX_LANE_GONE, .outcome = why };
+	unsigned i = 0;
+
+	while (m->pair[i] != pair)
+		i++;
+	m->pair[i] = m->pair[--m->pairs];
+	pair_free(&pair);
+	m->no_more = true;
+	m->funnel(m->owner, &ev);
+}
+
+static void on_pair(struct pair *pair, enum side side, const struct peer_event *ev)
+{
+	struct mailbox *m = pair->m;
+	struct outcome why = { .side = side };
+
+	if (m->step != STEP_PASS || pair->lent)
+		return;
+	if (ev->kind == PEER_DOWN) {
+		outcome_of_failure(&why, side, AT_LOGIN, ev->failure);
+		pair_gone(pair, &why);
+	} else if (ev->kind == PEER_UP && pair->peer[SOURCE] != NULL && pair->peer[TARGET] != NULL && peer_is_up(pair->peer[SOURCE]) &&
+		peer_is_up(pair->peer[TARGET])) {
+		pair->lent = pass_add_lane(m->pass, pair->peer[SOURCE], pair->peer[TARGET]);
+		if (!pair->lent)
+			pair_gone(pair, &why);
+	}
+}
+
+static void on_pair_source(void *owner, const struct peer_event *ev)
+{
+	on_pair(owner, SOURCE, ev);
+}
+
+static void on_pair_target(void *owner, const struct peer_event *ev)
+{
+	on_pair(owner, TARGET, ev);
+}
+
 static void out_of_memory(struct mailbox *m, enum side side)
 {
 	struct outcome why;
@@ -226,9 +301,35 @@ void mailbox_run(struct mailbox *m)
 		return;
 	assert(mailbox_is_up(m, SOURCE) && mailbox_is_up(m, TARGET) && m->spec->job == JOB_COPY);
 	m->step = STEP_PASS;
-	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_ended, m);
+	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_began, pass_ended, m);
 	if (m->pass == NULL)
 		out_of_memory(m, SOURCE);
+}
+
+unsigned mailbox_lanes_wanted(const struct mailbox *m)
+{
+	unsigned useful = m->step == STEP_PASS && !m->no_more ? pass_lanes_useful(m->pass) : 0;
+
+	if (useful > m->spec->lanes)
+		useful = m->spec->lanes;
+	return useful > m->pairs + 1 ? useful - m->pairs - 1 : 0;
+}
+
+void mailbox_add_lane(struct mailbox *m)
+{
+	struct pair *pair = calloc(1, sizeof(*pair));
+
+	assert(m->step == STEP_PASS && m->pairs + 1 < LANES_MAX);
+	if (pair == NULL)
+		abort();
+	pair->m = m;
+	m->pair[m->pairs++] = pair;
+	for (int side = 0; side < SIDES; side++) {
+		pair->peer[side] = peer_dial(m->env->dialer, (enum side)side, m->spec->endpoint[side], &m->spec->login[side],
+			&m->env->peer_limits, side == SOURCE ? on_pair_source : on_pair_target, pair);
+		if (pair->peer[side] == NULL)
+			out_of_memory(m, (enum side)side);
+	}
 }
 
 void mailbox_stop(struct mailbox *m, bool now)

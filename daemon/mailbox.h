@@ -33,6 +33,7 @@ struct mailbox_spec {          /* borrowed for the life of the mailbox */
 	const struct endpoint *endpoint[SIDES];
 	struct credentials login[SIDES];
 	int64_t ledger_id;     /* row of the ledger */
+	unsigned lanes;        /* pairs of connections it may use; 0 is as 1 */
 };
 
 /* Counts of the pass under way; for the progress bar, the summary and the ledger. */
@@ -48,6 +49,8 @@ struct mailbox_progress {
 
 enum mailbox_event_kind {
 	MAILBOX_UP,   /* `side` is logged in; when both are: ready for mailbox_run */
+	MAILBOX_LANES, /* mailbox_lanes_wanted() has changed */
+	MAILBOX_LANE_GONE, /* a pair that was added did not come up, for the reason in outcome; its connections are closed, no more are wanted */
 	MAILBOX_ENDED /* outcome: RADIUS_NONE when the pass is complete (messages may be left out: see progress) */
 };
 
@@ -70,6 +73,10 @@ bool mailbox_is_up(const struct mailbox *m, enum side side);
 void mailbox_hang_up(struct mailbox *m, enum side side);
 /* Both sides are up: does the job. */
 void mailbox_run(struct mailbox *m);
+/* How many pairs of connections more the pass could use now. */
+unsigned mailbox_lanes_wanted(const struct mailbox *m);
+/* Dials one such pair. It is in use until MAILBOX_LANE_GONE or MAILBOX_ENDED. */
+void mailbox_add_lane(struct mailbox *m);
 /* Reads no more, lets the APPENDs under way be answered, then MAILBOX_ENDED (RADIUS_CONNECTION, HEAL_TIME). `now`: gives them up at once. */
 void mailbox_stop(struct mailbox *m, bool now);
 /* JOB_CHECK, after MAILBOX_ENDED: what came of this side; RADIUS_NONE: it works. */

@@ -20,11 +20,6 @@ struct log_context pass_context(const struct pass *p, const struct folder *f, ui
 		.folder = f != NULL ? f->row.source_path : NULL };
 }
 
-bool pass_is_copying(const struct pass *p)
-{
-	return p->step == PASS_COPY && p->peer[SOURCE] != NULL;
-}
-
 void pass_hold(struct folder *f, uint32_t uid)
 {
 	if (f->hold == 0 || uid < f->hold)
@@ -40,19 +35,19 @@ int pass_redo(struct folder *f, uint32_t uid)
 /* Calls to the ledger. */
 
 struct pass_call {
-	struct pass *p;
+	struct lane *l;
 	struct folder *f;
 	pass_call_fn *fn;
 };
 
-struct pass_call *pass_call_new(struct pass *p, struct folder *f, pass_call_fn *fn)
+struct pass_call *pass_call_new(struct lane *l, struct folder *f, pass_call_fn *fn)
 {
 	struct pass_call *call = malloc(sizeof(*call));
 
 	if (call == NULL)
 		return NULL;
-	*call = (struct pass_call){ p, f, fn };
-	p->calls++;
+	*call = (struct pass_call){ l, f, fn };
+	l->pass->calls++;
 	return call;
 }
 
@@ -60,7 +55,7 @@ struct folder *pass_call_folder(void *arg)
 {
 	struct pass_call *call = arg;
 
-	return call->p->abandoned || call->p->step == PASS_ENDED ? NULL : call->f;
+	return call->l->pass->abandoned || call->l->pass->step == PASS_ENDED ? NULL : call->f;
 }
 
 static void ledger_failed(struct pass *p)
@@ -74,7 +69,7 @@ static void ledger_failed(struct pass *p)
 void pass_call_id(void *arg, int err, int64_t id)
 {
 	struct pass_call call = *(struct pass_call *)arg;
-	struct pass *p = call.p;
+	struct pass *p = call.l->pass;
 
 	free(arg);
 	p->calls--;
@@ -86,7 +81,7 @@ void pass_call_id(void *arg, int err, int64_t id)
 	if (err != LEDGER_OK)
 		ledger_failed(p);
 	else if (p->step != PASS_ENDED && call.fn != NULL)
-		call.fn(p, call.f, id);
+		call.fn(call.l, call.f, id);
 	pass_check_end(p);
 }
 
@@ -109,30 +104,58 @@ static void pass_end(struct pass *p)
 	if (p->step == PASS_ENDED)
 		return;
 	p->step = PASS_ENDED;
-	writer_flush(p, true);
+	for (unsigned i = 0; i < p->lane_n; i++)
+		writer_flush(p->lane[i], true);
 	/* The owner frees the pass: not while somebody of it is still on the stack. */
 	timer_set(p->soon, 0);
 }
 
-static bool nothing_under_way(const struct pass *p)
+static bool any_lane(const struct pass *p, bool (*is)(const struct lane *l))
 {
-	return p->writer.n == 0 && !p->writer.sending;
+	for (unsigned i = 0; i < p->lane_n; i++)
+		if (is(p->lane[i]))
+			return true;
+	return false;
+}
+
+static bool lane_is_recording(const struct lane *l)
+{
+	return l->writer.recording != 0;
+}
+
+static bool lane_is_busy(const struct lane *l)
+{
+	return !writer_is_idle(l) || l->relay.n != 0;
+}
+
+static bool is_stuck(const struct pass *p)
+{
+	for (unsigned i = 0; i < p->lane_n; i++)
+		if (lane_is_stuck(p->lane[i]))
+			return true;
+	return false;
 }
 
 void pass_check_end(struct pass *p)
 {
-	if (p->step == PASS_DRAIN && nothing_under_way(p) && p->writer.recording == 0)
+	if (p->step == PASS_DRAIN && !any_lane(p, lane_is_under_way) && !any_lane(p, lane_is_recording))
 		pass_end(p);
-	else if (p->step == PASS_COPY && p->open_folders == 0 && writer_is_idle(p) && p->calls == 0 &&
-		relay_head(&p->relay) == NULL)
+	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy))
 		pass_end(p);
+}
+
+void pass_pump(struct pass *p)
+{
+	for (unsigned i = 0; i < p->lane_n && p->step == PASS_COPY; i++)
+		reader_pump(p->lane[i]);
 }
 
 static void drain(struct pass *p)
 {
 	p->step = PASS_DRAIN;
-	reader_stop(p);
-	writer_pump(p);
+	work_drop(&p->work);
+	for (unsigned i = 0; i < p->lane_n; i++)
+		lane_drain(p->lane[i]);
 }
 
 /* The first reason is the one that is told, unless nothing can go on at all. */
@@ -142,17 +165,11 @@ void pass_fail(struct pass *p, const struct outcome *why)
 		return;
 	if (p->step != PASS_DRAIN || why->radius == RADIUS_RUN)
 		p->outcome = *why;
-	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || p->peer[TARGET] == NULL || nothing_under_way(p)) {
+	/* A message whose rest will not come cannot be finished: its connection is given up. */
+	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || !any_lane(p, lane_is_under_way) || is_stuck(p))
 		pass_end(p);
-	} else if (p->step == PASS_COPY) {
-		struct relay_item *h = relay_head(&p->relay);
-
-		/* A message whose rest will not come cannot be finished: its connection is given up. */
-		if (p->writer.sending && p->peer[SOURCE] == NULL && !h->whole)
-			pass_end(p);
-		else
-			drain(p);
-	}
+	else if (p->step == PASS_COPY)
+		drain(p);
 }
 
 void pass_abort(struct pass *p, const struct outcome *why)
@@ -184,16 +201,16 @@ void pass_stop(struct pass *p, bool now)
 	}
 }
 
-void pass_lost(struct pass *p, enum side side, const struct conn_failure *failure)
+/* Without the target nothing can be waited for. */
+static void lane_lost(struct lane *l, enum side side, const struct conn_failure *failure)
 {
+	struct pass *p = l->pass;
 	struct outcome why;
 
 	outcome_of_failure(&why, side, AT_WORK, failure);
-	p->peer[side] = NULL;
+	l->peer[side] = NULL;
 	pass_fail(p, &why);
-	/* Without the target nothing can be waited for; without the source a half-sent message cannot be finished. */
-	if (p->step == PASS_DRAIN &&
-		(side == TARGET || (p->writer.sending && relay_head(&p->relay) != NULL && !relay_head(&p->relay)->whole)))
+	if (p->step == PASS_DRAIN && (side == TARGET || lane_is_stuck(l)))
 		pass_end(p);
 }
 
@@ -303,12 +320,14 @@ static void look_again(void *arg)
 	struct pass *p = arg;
 	int err;
 
-	if (p->step != PASS_SURVEY || p->peer[TARGET] == NULL)
+	struct peer *target = p->lane[0]->peer[TARGET];
+
+	if (p->step != PASS_SURVEY || target == NULL)
 		return;
 	survey_done(&p->survey[TARGET]);
 	survey_init(&p->survey[TARGET], TARGET);
 	p->surveyed[TARGET] = false;
-	err = survey_start(&p->survey[TARGET], p->peer[TARGET]);
+	err = survey_start(&p->survey[TARGET], target);
 	if (err != 0)
 		pass_fail_proto(p, TARGET, err);
 }
@@ -325,7 +344,9 @@ static void begin_copy(struct pass *p)
 		pass_fail_proto(p, SOURCE, err);
 		return;
 	}
-	reader_pump(p);
+	pass_pump(p);
+	if (p->step == PASS_COPY)
+		p->began(p->owner);
 }
 
 static int copy_rows(struct pass *p, const struct ledger_folder *rows, size_t n)
@@ -349,19 +370,19 @@ static int copy_rows(struct pass *p, const struct ledger_folder *rows, size_t n)
 	return 0;
 }
 
-static void rows_loaded(struct pass *p, struct folder *f, int64_t id)
+static void rows_loaded(struct lane *l, struct folder *f, int64_t id)
 {
 	(void)f, (void)id;
-	p->rows_loaded = true;
-	begin_copy(p);
+	l->pass->rows_loaded = true;
+	begin_copy(l->pass);
 }
 
 static void take_rows(void *arg, int err, const struct ledger_folder *rows, size_t n)
 {
-	struct pass_call *call = arg;
+	struct pass *p = ((struct pass_call *)arg)->l->pass;
 
-	if (err == LEDGER_OK && !call->p->abandoned && call->p->step == PASS_SURVEY && copy_rows(call->p, rows, n) != 0)
-		pass_fail_proto(call->p, SOURCE, PROTO_ERR_NOMEM);
+	if (err == LEDGER_OK && !p->abandoned && p->step == PASS_SURVEY && copy_rows(p, rows, n) != 0)
+		pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
 	pass_call_done(arg, err);
 }
 
@@ -371,7 +392,7 @@ static void survey_event(struct pass *p, enum side side, const struct session_ev
 
 	if (p->surveyed[side])
 		return;
-	switch (survey_on(&p->survey[side], p->peer[side], ev, &why)) {
+	switch (survey_on(&p->survey[side], p->lane[0]->peer[side], ev, &why)) {
 	case SURVEY_FAILED:
 		pass_fail(p, &why);
 		break;
@@ -400,8 +421,10 @@ static bool is_bye(struct pass *p, enum side side, const struct session_event *e
 	return true;
 }
 
-static void on_peer(struct pass *p, enum side side, const struct peer_event *ev)
+static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 {
+	struct pass *p = l->pass;
+
 	if (p->step == PASS_ENDED)
 		return;
 	switch (ev->kind) {
@@ -411,16 +434,16 @@ static void on_peer(struct pass *p, enum side side, const struct peer_event *ev)
 		if (p->step == PASS_SURVEY)
 			survey_event(p, side, ev->session);
 		else if (side == SOURCE)
-			reader_on(p, ev->session);
+			reader_on(l, ev->session);
 		else
-			writer_on(p, ev->session);
+			writer_on(l, ev->session);
 		break;
 	case PEER_DRAINED:
 		if (side == TARGET)
-			writer_pump(p);
+			writer_pump(l);
 		break;
 	case PEER_DOWN:
-		pass_lost(p, side, ev->failure);
+		lane_lost(l, side, ev->failure);
 		break;
 	case PEER_UP:
 		break;
@@ -434,9 +457,10 @@ static void watch(void *arg)
 	struct outcome why;
 	bool quiet = p->calls == 0 && !timer_is_set(p->settle);
 
-	for (int side = 0; side < SIDES; side++)
-		if (p->peer[side] != NULL && session_inflight(peer_session(p->peer[side])) != 0)
-			quiet = false;
+	for (unsigned i = 0; i < p->lane_n; i++)
+		for (int side = 0; side < SIDES; side++)
+			if (p->lane[i]->peer[side] != NULL && session_inflight(peer_session(p->lane[i]->peer[side])) != 0)
+				quiet = false;
 	if (quiet && p->quiet && p->step != PASS_ENDED) {
 		outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "nothing is under way, and the pass is not at its end");
 		p->outcome = why;
@@ -461,19 +485,49 @@ static void on_target(void *owner, const struct peer_event *ev)
 
 static void start(struct pass *p)
 {
-	struct pass_call *call = pass_call_new(p, NULL, rows_loaded);
+	struct pass_call *call = pass_call_new(p->lane[0], NULL, rows_loaded);
 	int err = call == NULL ? PROTO_ERR_NOMEM : 0;
 
 	if (err == 0)
 		ledger_load_folders(p->env->ledger, p->spec->ledger_id, take_rows, call);
 	for (int side = 0; side < SIDES && err == 0; side++)
-		err = survey_start(&p->survey[side], p->peer[side]);
+		err = survey_start(&p->survey[side], p->lane[0]->peer[side]);
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
 }
 
+static bool add_lane(struct pass *p, struct peer *source, struct peer *target)
+{
+	struct lane *l = p->lane_n < LANES_MAX ? lane_new(p, source, target) : NULL;
+
+	if (l == NULL)
+		return false;
+	p->lane[p->lane_n++] = l;
+	peer_lend(source, on_source, l);
+	peer_lend(target, on_target, l);
+	return true;
+}
+
+unsigned pass_lanes_useful(const struct pass *p)
+{
+	uint64_t useful = p->step == PASS_COPY ? work_messages(&p->work) : 0;
+
+	for (unsigned i = 0; i < p->lane_n; i++)
+		useful += work_left(&p->lane[i]->reader.work);
+	useful = 1 + useful / (2 * WORK_SPLIT_LEAST);
+	return useful > LANES_MAX ? LANES_MAX : (unsigned)useful;
+}
+
+bool pass_add_lane(struct pass *p, struct peer *source, struct peer *target)
+{
+	if (p->step != PASS_COPY || !add_lane(p, source, target))
+		return false;
+	pass_pump(p);
+	return true;
+}
+
 struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *spec, struct peer *source, struct peer *target,
-	pass_ended_fn *ended, void *owner)
+	pass_began_fn *began, pass_ended_fn *ended, void *owner)
 {
 	struct pass *p = calloc(1, sizeof(*p));
 
@@ -481,26 +535,20 @@ struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *
 		return NULL;
 	p->env = env;
 	p->spec = spec;
-	p->peer[SOURCE] = source;
-	p->peer[TARGET] = target;
+	p->began = began;
 	p->ended = ended;
 	p->owner = owner;
 	arena_init(&p->memory, 64u << 20);
 	survey_init(&p->survey[SOURCE], SOURCE);
 	survey_init(&p->survey[TARGET], TARGET);
-	relay_init(&p->relay);
-	reader_init(&p->reader);
-	writer_init(&p->writer);
 	p->soon = timer_new(env->loop, tell_end, p);
 	p->watch = timer_new(env->loop, watch, p);
 	p->settle = timer_new(env->loop, look_again, p);
-	if (p->soon == NULL || p->watch == NULL || p->settle == NULL) {
+	if (p->soon == NULL || p->watch == NULL || p->settle == NULL || !add_lane(p, source, target)) {
 		pass_free(&p);
 		return NULL;
 	}
 	timer_set(p->watch, env->peer_limits.command_timeout);
-	peer_lend(source, on_source, p);
-	peer_lend(target, on_target, p);
 	start(p);
 	return p;
 }
@@ -521,9 +569,9 @@ static void pass_destroy(struct pass *p)
 	free(p->row);
 	survey_done(&p->survey[SOURCE]);
 	survey_done(&p->survey[TARGET]);
-	relay_done(&p->relay);
-	reader_done(&p->reader);
-	writer_done(&p->writer);
+	for (unsigned i = 0; i < p->lane_n; i++)
+		lane_free(&p->lane[i]);
+	work_done(&p->work);
 	arena_done(&p->memory);
 	free(p);
 }

@@ -2,22 +2,21 @@
  * pass: one comparison and copy over a mailbox, from two logged-in peers to the end.
  *
  *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox; after a break again and again, until the target is quiet
- *   PASS_COPY     reader: source -> relay -> writer: target -> batches -> ledger
+ *   PASS_COPY     lanes: source -> reader -> relay -> writer -> target -> batches -> ledger
  *   PASS_DRAIN    no more is read; APPENDs under way are answered and recorded
  *   PASS_ENDED    told to the owner, once
  *
- * The parts (reader, writer) share this struct; each file changes only its own part and the folder members that are marked as its own.
+ * The parts (lanes with reader and writer, work) share this struct; each file changes only its own part and the folder members that are marked as its own.
  */
 #ifndef GODWIT_PASS_H
 #define GODWIT_PASS_H
 
 #include "batch.h"
 #include "identity.h"
+#include "lane.h"
 #include "mailbox.h"
-#include "reader.h"
-#include "relay.h"
 #include "survey.h"
-#include "writer.h"
+#include "work.h"
 
 enum folder_step {
 	FOLDER_IDLE,     /* nothing to be copied */
@@ -48,29 +47,34 @@ struct folder {
 	bool counted_again;
 	uint32_t hold;       /* 0, or the lowest UID that is to be asked for once more: source_next stays below it */
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
-	uint32_t mark;       /* all source UIDs below have reached the writer */
 	uint32_t safe_next;  /* all source UIDs below are stored, or left out for good */
 	uint32_t floor;      /* the highest target UID seen, plus one */
+	bool split;          /* between lanes: target UIDs do not come in order, so the floor in the ledger stays */
 	bool no_uids;        /* the target did not tell the UIDs of what it stored */
 	struct batch unrecorded; /* then: stored, given to the ledger together with the new floor */
-	bool lookup_wanted, create_wanted, status_wanted; /* what the writer is to say before the next APPEND */
-	unsigned rounds;     /* of the reader, whose end has not come */
+	bool lookup_wanted, create_wanted, status_wanted; /* what a writer is to say before the next APPEND */
+	struct lane *wisher; /* whose writer that is */
+	unsigned rounds;     /* of the readers, whose end has not come */
 	bool creating;       /* CREATE is not answered */
-	uint32_t create_tag; /* of its second CREATE */
+	struct lane *creator; /* whose connection carries it */
+	uint64_t created;    /* when it was sent, in pass->sent */
 	bool weak_ok;        /* careful: a message without Message-ID and Date may be recognised by date and size */
 	unsigned windows;    /* APPENDs without their answer */
 };
 
 enum pass_step { PASS_SURVEY, PASS_COPY, PASS_DRAIN, PASS_ENDED };
 
+typedef void pass_began_fn(void *owner);
 typedef void pass_ended_fn(void *owner, const struct outcome *outcome);
 
 struct pass {
 	const struct mailbox_env *env;
 	const struct mailbox_spec *spec;
-	struct peer *peer[SIDES];      /* borrowed; NULL once lost */
+	struct lane *lane[LANES_MAX];
+	unsigned lane_n;
 	enum pass_step step;
 	struct outcome outcome;
+	pass_began_fn *began;
 	pass_ended_fn *ended;
 	void *owner;
 	bool abandoned;                /* the owner is gone; memory stays until the ledger has answered */
@@ -87,19 +91,21 @@ struct pass {
 	struct folder *folder;         /* in the order of the source's paths */
 	size_t folder_n;
 	size_t open_folders;           /* not yet complete or left out */
-	struct relay relay;
-	struct reader reader;
-	struct writer writer;
+	struct work_queue work;
+	uint64_t sent;                 /* counts the APPENDs and CREATEs of all lanes */
 	struct mailbox_progress progress;
 };
 
-/* NULL when memory is out. Borrows the peers, takes over their events. `ended` never comes from within these calls. */
+/* NULL when memory is out. Borrows the peers, takes over their events. `began`: it is known what is to be done, see pass_lanes_useful(). Neither comes
+ * from within these calls. */
 struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *spec, struct peer *source, struct peer *target,
-	pass_ended_fn *ended, void *owner);
+	pass_began_fn *began, pass_ended_fn *ended, void *owner);
 void pass_free(struct pass **p);
 void pass_stop(struct pass *p, bool now);
-/* The peer of this side is gone. */
-void pass_lost(struct pass *p, enum side side, const struct conn_failure *failure);
+/* A further lane, while there is work for it: how many lanes in all would have some. It borrows the peers as pass_new() does. False, and
+ * nothing is changed: the pass has no use for it any more, or memory is out. */
+unsigned pass_lanes_useful(const struct pass *p);
+bool pass_add_lane(struct pass *p, struct peer *source, struct peer *target);
 const struct mailbox_progress *pass_progress(const struct pass *p);
 
 /* For the parts. */
@@ -115,14 +121,15 @@ void pass_count(struct pass *p, uint64_t messages);  /* towards progress */
 /* The message is to be sent once more, alone. 0 or PROTO_ERR_NOMEM. */
 int pass_redo(struct folder *f, uint32_t uid);
 void pass_hold(struct folder *f, uint32_t uid);
-bool pass_is_copying(const struct pass *p);
+/* All lanes look whether they can go on. */
+void pass_pump(struct pass *p);
 void pass_check_end(struct pass *p);                                   /* ends when nothing is left to wait for */
 struct log_context;
 struct log_context pass_context(const struct pass *p, const struct folder *f, uint32_t uid);
-/* A ledger call whose answer goes to fn(pass, folder, err, id) unless the pass is gone; `arg` for the ledger. */
-typedef void pass_call_fn(struct pass *p, struct folder *f, int64_t id);
+/* A ledger call whose answer goes to fn(lane, folder, id) unless the pass is gone; `arg` for the ledger. */
+typedef void pass_call_fn(struct lane *l, struct folder *f, int64_t id);
 struct pass_call;
-struct pass_call *pass_call_new(struct pass *p, struct folder *f, pass_call_fn *fn);
+struct pass_call *pass_call_new(struct lane *l, struct folder *f, pass_call_fn *fn);
 struct folder *pass_call_folder(void *arg); /* NULL: the pass is gone or over */
 void pass_call_done(void *arg, int err);
 void pass_call_id(void *arg, int err, int64_t id);

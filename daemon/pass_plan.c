@@ -88,7 +88,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->row.target_uidvalidity = target_uidvalidity;
 	if (f->row.source_next == 0 || (f->row.open && f->row.source_next >= f->uidnext))
 		f->row.source_next = 1; /* all was sent, but the end was not reached: count once more */
-	f->safe_next = f->mark = f->row.source_next;
+	f->safe_next = f->row.source_next;
 	f->floor = f->row.floor;
 	/* A target without messages, or whose messages all lie below the floor, holds nothing that we do not know. */
 	if (!f->on_target || (f->target_uidnext != 0 && f->row.floor >= f->target_uidnext))
@@ -152,19 +152,19 @@ static int plan_folder(struct pass *p, struct folder *f, const struct survey_fol
 	return 0;
 }
 
-static void folder_opened(struct pass *p, struct folder *f, int64_t id)
+static void folder_opened(struct lane *l, struct folder *f, int64_t id)
 {
 	f->row.id = id;
 	if (f->step != FOLDER_OPENING)
 		return;
 	f->step = FOLDER_COPYING;
-	writer_check_folder(p, f); /* its end may have come before */
-	reader_pump(p);
+	writer_check_folder(l, f); /* its end may have come before */
+	pass_pump(l->pass);
 }
 
 static int open_folder(struct pass *p, struct folder *f)
 {
-	struct pass_call *call = pass_call_new(p, f, folder_opened);
+	struct pass_call *call = pass_call_new(p->lane[0], f, folder_opened);
 
 	if (call == NULL)
 		return PROTO_ERR_NOMEM;
@@ -175,18 +175,20 @@ static int open_folder(struct pass *p, struct folder *f)
 		return 0;
 	p->progress.messages += f->row.source_next == 1 || f->uidnext - f->row.source_next > f->messages ?
 		f->messages : f->uidnext - f->row.source_next;
-	return reader_add(p, f, ROUND_FIRST);
+	return work_add(&p->work, f, ROUND_FIRST);
 }
 
 static void open_or_fail(struct pass *p, struct folder *f)
 {
 	if (open_folder(p, f) != 0)
 		pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
-	reader_pump(p);
+	pass_pump(p);
 }
 
-static void sets_loaded(struct pass *p, struct folder *f, int64_t id)
+static void sets_loaded(struct lane *l, struct folder *f, int64_t id)
 {
+	struct pass *p = l->pass;
+
 	(void)id;
 	if (f->recorded_bad)
 		pass_leave_out_folder(p, f, "the ledger's record of it cannot be read");
@@ -224,7 +226,7 @@ static int open_all(struct pass *p)
 			err = open_folder(p, f);
 			continue;
 		}
-		call = pass_call_new(p, f, sets_loaded);
+		call = pass_call_new(p->lane[0], f, sets_loaded);
 		if (call == NULL)
 			return PROTO_ERR_NOMEM;
 		ledger_load_sets(p->env->ledger, f->row.id, f->row.source_next, f->row.floor, take_sets, call);

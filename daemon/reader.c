@@ -28,61 +28,14 @@ void reader_done(struct reader *r)
 		uidset_done(&r->job[i].seen);
 		uidset_done(&r->job[i].asked);
 	}
-	free(r->task);
 	uidset_done(&r->wanted);
 	buf_done(&r->meta_flags);
 	buf_done(&r->scratch);
-	r->task = NULL;
 }
 
-static struct reader_task *task_new(struct reader *r, struct folder *f)
+bool reader_is_fetching(const struct lane *l)
 {
-	if (r->task_n == r->task_size) {
-		size_t size = r->task_size == 0 ? 16 : r->task_size * 2;
-		struct reader_task *bigger = realloc(r->task, size * sizeof(*bigger));
-
-		if (bigger == NULL)
-			return NULL;
-		r->task = bigger;
-		r->task_size = size;
-	}
-	f->rounds++;
-	r->task[r->task_n] = (struct reader_task){ .folder = f, .next = 1 };
-	return &r->task[r->task_n++];
-}
-
-int reader_add(struct pass *p, struct folder *f, enum reader_round round)
-{
-	struct reader_task *t = task_new(&p->reader, f);
-
-	if (t == NULL)
-		return PROTO_ERR_NOMEM;
-	t->redo = t->single = round == ROUND_REDO;
-	if (t->redo)
-		return 0;
-	/* What is new since the last pass is scanned, too: only then is it known whether all of it came. */
-	t->careful = f->careful || round == ROUND_COUNT || f->row.source_next != 1;
-	t->next = f->row.source_next;
-	t->last = f->uidnext - 1;
-	return 0;
-}
-
-int reader_add_range(struct pass *p, struct folder *f, uint32_t lo, uint32_t hi)
-{
-	struct reader_task *t = task_new(&p->reader, f);
-
-	if (t == NULL)
-		return PROTO_ERR_NOMEM;
-	pass_hold(f, lo);
-	t->careful = t->single = true;
-	t->next = lo;
-	t->last = hi;
-	return 0;
-}
-
-bool reader_is_fetching(const struct pass *p)
-{
-	const struct reader *r = &p->reader;
+	const struct reader *r = &l->reader;
 
 	for (unsigned i = 0; i < r->jobs; i++) {
 		const struct reader_job *j = &r->job[(r->first + i) % READER_JOBS];
@@ -104,9 +57,9 @@ static struct reader_job *job_new(struct reader *r, enum reader_job_kind kind, s
 	return j;
 }
 
-static void remember(struct pass *p, struct reader_job *j, uint32_t tag)
+static void remember(struct lane *l, struct reader_job *j, uint32_t tag)
 {
-	session_set_user(peer_session(p->peer[SOURCE]), tag, (uint64_t)(j - p->reader.job));
+	session_set_user(peer_session(l->peer[SOURCE]), tag, (uint64_t)(j - l->reader.job));
 }
 
 /* How many UIDs to ask for so that about `messages` come: UIDs have gaps. */
@@ -129,28 +82,28 @@ static uint32_t end_of_range(uint32_t from, uint32_t width, uint32_t last)
 	return last - from < width ? last : from + width - 1;
 }
 
-static int send_fetch(struct pass *p, struct reader_job *j, struct span set, unsigned items)
+static int send_fetch(struct lane *l, struct reader_job *j, struct span set, unsigned items)
 {
 	uint32_t tag;
-	int err = session_fetch(peer_session(p->peer[SOURCE]), CMD_UID_FETCH, set, items, 0, &tag);
+	int err = session_fetch(peer_session(l->peer[SOURCE]), CMD_UID_FETCH, set, items, 0, &tag);
 
 	if (err == 0)
-		remember(p, j, tag);
+		remember(l, j, tag);
 	return err;
 }
 
-static int fetch_range(struct pass *p, struct reader_job *j, unsigned items)
+static int fetch_range(struct lane *l, struct reader_job *j, unsigned items)
 {
 	char set[32];
 	int n = j->lo == j->hi ? snprintf(set, sizeof(set), "%u", j->lo) : snprintf(set, sizeof(set), "%u:%u", j->lo, j->hi);
 
-	return send_fetch(p, j, span_of(set, (size_t)n), items);
+	return send_fetch(l, j, span_of(set, (size_t)n), items);
 }
 
 /* Whether a FETCH of bodies of this folder may be sent now. Servers may answer a second one before the first is through (Dovecot does when its output is
  * blocked), and the order of the messages would be lost. So the next is sent when the one before is nearly through, and where a server was seen
  * to mix them, when it is done. An EXAMINE between keeps them apart anyway. */
-static bool may_fetch(struct reader *r, const struct reader_task *t)
+static bool may_fetch(struct reader *r, const struct work *t)
 {
 	unsigned before = 0;
 
@@ -174,35 +127,35 @@ static void charge(struct reader *r, struct reader_job *j, uint64_t messages)
 	r->asked += j->estimate;
 }
 
-static int issue_examine(struct pass *p, struct reader_task *t)
+static int issue_examine(struct lane *l, struct work *t)
 {
-	struct reader_job *j = job_new(&p->reader, READ_EXAMINE, t->folder, 0, 0);
+	struct reader_job *j = job_new(&l->reader, READ_EXAMINE, t->folder, 0, 0);
 	uint32_t tag;
-	int err = session_folder(peer_session(p->peer[SOURCE]), CMD_EXAMINE, t->folder->source_wire, false, &tag);
+	int err = session_folder(peer_session(l->peer[SOURCE]), CMD_EXAMINE, t->folder->source_wire, false, &tag);
 
 	if (err != 0)
 		return err;
-	remember(p, j, tag);
+	remember(l, j, tag);
 	t->examined = true;
 	return 0;
 }
 
-static int issue_direct(struct pass *p, struct reader_task *t)
+static int issue_direct(struct lane *l, struct work *t)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	uint64_t messages = chunk_messages(r);
 	uint32_t hi = end_of_range(t->next, width_for(t->folder, messages), t->last);
 	struct reader_job *j = job_new(r, READ_BODIES, t->folder, t->next, hi);
 
-	j->mark = hi == UINT32_MAX ? hi : hi + 1;
+	t->next = hi == UINT32_MAX ? hi : hi + 1;
+	j->mark = t->marks ? t->next : 0;
 	charge(r, j, messages < t->folder->messages ? messages : t->folder->messages);
-	t->next = j->mark;
-	return fetch_range(p, j, BODY_ITEMS);
+	return fetch_range(l, j, BODY_ITEMS);
 }
 
-static int issue_scan(struct pass *p, struct reader_task *t)
+static int issue_scan(struct lane *l, struct work *t)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	uint32_t hi = end_of_range(t->next, width_for(t->folder, SCAN_MESSAGES), t->last);
 	struct reader_job *j = job_new(r, READ_SCAN, t->folder, t->next, hi);
 
@@ -211,13 +164,13 @@ static int issue_scan(struct pass *p, struct reader_task *t)
 	r->cut = 0;
 	r->window_hi = hi;
 	t->next = hi == UINT32_MAX ? hi : hi + 1;
-	return fetch_range(p, j, SCAN_ITEMS);
+	return fetch_range(l, j, SCAN_ITEMS);
 }
 
 /* The next of the wanted UIDs: as many as make a chunk, or one alone, with a fetch before that tells its flags and date. */
-static int issue_wanted(struct pass *p, struct reader_task *t)
+static int issue_wanted(struct lane *l, struct work *t)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	uint32_t lo = uidset_next(&r->wanted, 1), uid = lo, hi = lo;
 	uint64_t n = 0, most = t->single ? 1 : chunk_messages(r);
 	struct uidset chunk = { 0 };
@@ -240,7 +193,7 @@ static int issue_wanted(struct pass *p, struct reader_task *t)
 	if (err == 0 && at < chunk.n && hi != UINT32_MAX)
 		err = uidset_remove_range(&chunk, hi + 1, UINT32_MAX);
 	if (err == 0 && t->single)
-		err = fetch_range(p, job_new(r, READ_META, t->folder, lo, lo), READER_META);
+		err = fetch_range(l, job_new(r, READ_META, t->folder, lo, lo), READER_META);
 	if (err != 0) {
 		uidset_done(&chunk);
 		return err;
@@ -248,28 +201,28 @@ static int issue_wanted(struct pass *p, struct reader_task *t)
 	j = job_new(r, READ_BODIES, t->folder, lo, hi);
 	j->asked = chunk;
 	j->single = t->single;
-	if (!t->single && r->wanted.n == 0)
+	if (t->marks && r->wanted.n == 0)
 		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
 	charge(r, j, n);
-	return send_fetch(p, j, buf_span(&r->scratch), t->single ? FETCH_UID | FETCH_BODY : BODY_ITEMS);
+	return send_fetch(l, j, buf_span(&r->scratch), t->single ? FETCH_UID | FETCH_BODY : BODY_ITEMS);
 }
 
-void reader_end_round(struct pass *p, struct folder *f)
+void reader_end_round(struct lane *l, struct folder *f)
 {
-	int err = relay_mark(&p->relay, RELAY_END, f, 0);
+	int err = relay_mark(&l->relay, RELAY_END, f, 0);
 
 	if (err != 0)
-		pass_fail_proto(p, SOURCE, err);
+		pass_fail_proto(l->pass, SOURCE, err);
 }
 
 /* One command, or none: false when there is nothing to ask for now. */
-static bool issue(struct pass *p)
+static bool issue(struct lane *l)
 {
-	struct reader *r = &p->reader;
-	struct reader_task *t = r->task_at < r->task_n ? &r->task[r->task_at] : NULL;
+	struct reader *r = &l->reader;
+	struct work *t = &r->work;
 	int err;
 
-	if (t == NULL || r->jobs + 3 > READER_JOBS || r->scanning)
+	if (r->jobs + 3 > READER_JOBS || r->scanning || (t->folder == NULL && !work_take(l->pass, l, t)))
 		return false;
 	if (r->asked >= BUDGET && r->jobs >= 2)
 		return false;
@@ -279,14 +232,14 @@ static bool issue(struct pass *p)
 		t->last = 0;
 		t->examined = true;
 	} else if (t->folder->careful && !t->folder->looked) {
-		if (p->writer.looking != t->folder)
-			writer_wish(p, &t->folder->lookup_wanted);
+		if (t->folder->suspects == NULL)
+			writer_wish(l, t->folder, &t->folder->lookup_wanted);
 		return false;
 	} else if (t->careful && t->folder->step != FOLDER_COPYING) {
 		return false; /* what is adopted needs the folder's row */
 	}
 	if (!t->examined) {
-		err = issue_examine(p, t);
+		err = issue_examine(l, t);
 		if (err == 0 && t->redo) {
 			uidset_reset(&r->wanted);
 			err = uidset_add_set(&r->wanted, &t->folder->redo);
@@ -295,11 +248,11 @@ static bool issue(struct pass *p)
 	} else if (r->wanted.n != 0) {
 		if (!may_fetch(r, t))
 			return false;
-		err = issue_wanted(p, t);
+		err = issue_wanted(l, t);
 	} else if (t->next <= t->last && t->next != 0 && !t->redo) {
 		if (!t->careful && !may_fetch(r, t))
 			return false;
-		err = t->careful ? issue_scan(p, t) : issue_direct(p, t);
+		err = t->careful ? issue_scan(l, t) : issue_direct(l, t);
 		if (t->next == UINT32_MAX)
 			t->last = 0;
 	} else {
@@ -307,41 +260,41 @@ static bool issue(struct pass *p)
 
 		if (newest != NULL && newest->ends != NULL)
 			return false;
-		r->task_at++;
 		if (newest != NULL)
 			newest->ends = t->folder;
 		else
-			reader_end_round(p, t->folder);
+			reader_end_round(l, t->folder);
+		t->folder = NULL;
 		return true;
 	}
 	if (err != 0)
-		pass_fail_proto(p, SOURCE, err);
+		pass_fail_proto(l->pass, SOURCE, err);
 	return err == 0;
 }
 
-void reader_pump(struct pass *p)
+void reader_pump(struct lane *l)
 {
-	while (pass_is_copying(p) && issue(p))
+	while (lane_is_copying(l) && issue(l))
 		;
-	if (p->peer[SOURCE] != NULL)
-		peer_flush(p->peer[SOURCE]);
-	writer_pump(p);
+	if (l->peer[SOURCE] != NULL)
+		peer_flush(l->peer[SOURCE]);
+	writer_pump(l);
 }
 
-void reader_stop(struct pass *p)
+void reader_stop(struct lane *l)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 
-	r->task_at = r->task_n;
-	if (r->in_body && !r->discard && relay_take_back(&p->relay))
+	r->work.folder = NULL;
+	if (r->in_body && !r->discard && relay_take_back(&l->relay))
 		r->discard = true;
 }
 
-void reader_resume(struct pass *p)
+void reader_resume(struct lane *l)
 {
-	if (p->reader.paused && relay_is_low(&p->relay)) {
-		p->reader.paused = false;
-		if (p->peer[SOURCE] != NULL)
-			peer_resume(p->peer[SOURCE]);
+	if (l->reader.paused && relay_is_low(&l->relay)) {
+		l->reader.paused = false;
+		if (l->peer[SOURCE] != NULL)
+			peer_resume(l->peer[SOURCE]);
 	}
 }

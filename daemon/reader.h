@@ -1,5 +1,5 @@
 /*
- * reader: the source's side of a pass. Walks the folders that have something to copy, and keeps FETCH commands for UID ranges in flight up to a byte
+ * reader: the source's side of a lane. Walks the folders that have something to copy, and keeps FETCH commands for UID ranges in flight up to a byte
  * budget, across folder borders, so that round trips do not count. Bodies go into the relay as they arrive.
  *
  * A folder about which nothing is in doubt is fetched directly, flags and dates together with the bodies. After a break, or
@@ -10,8 +10,9 @@
 
 #include "peer.h"
 #include "uidset.h"
+#include "work.h"
 
-struct pass;
+struct lane;
 struct folder;
 
 enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META };
@@ -32,14 +33,6 @@ struct reader_job {
 	struct uidset asked;   /* what a scan found, if this was asked for by UID; empty: a range */
 };
 
-struct reader_task {
-	struct folder *folder;
-	bool careful;          /* scanned first */
-	bool single, examined;
-	bool redo;             /* the UIDs of folder->redo, nothing is scanned */
-	uint32_t next, last;   /* UIDs not yet asked for */
-};
-
 #define READER_JOBS 64
 
 struct reader {
@@ -47,8 +40,7 @@ struct reader {
 	unsigned first, jobs;
 	bool mixes;                   /* the server was seen to answer a later FETCH before an earlier one was through */
 	struct folder *selected;      /* whose EXAMINE was answered last; NULL: none */
-	struct reader_task *task;     /* queue */
-	size_t task_n, task_size, task_at;
+	struct work work;             /* being asked for */
 	struct uidset wanted;         /* careful, single: found by the scan, to be fetched */
 	uint32_t window_hi, cut;      /* of the scan */
 	size_t scanned;
@@ -69,23 +61,14 @@ struct reader {
 
 void reader_init(struct reader *r);
 void reader_done(struct reader *r);
-enum reader_round {
-	ROUND_FIRST, /* all that is not accounted for */
-	ROUND_REDO,  /* the UIDs in folder->redo, each alone */
-	ROUND_COUNT  /* fewer came than the source says it has: look for the others */
-};
-/* The messages of a range that have not come, each alone: its FETCH was refused, or answered without UIDs. */
-int reader_add_range(struct pass *p, struct folder *f, uint32_t lo, uint32_t hi);
 /* Bodies are asked for and have not all come. */
-bool reader_is_fetching(const struct pass *p);
-/* Adds a folder to the end of the work. 0 or PROTO_ERR_NOMEM. */
-int reader_add(struct pass *p, struct folder *f, enum reader_round round);
+bool reader_is_fetching(const struct lane *l);
 /* Sends what may be sent now. */
-void reader_pump(struct pass *p);
-void reader_on(struct pass *p, const struct session_event *ev);
+void reader_pump(struct lane *l);
+void reader_on(struct lane *l, const struct session_event *ev);
 /* No more is asked for; what still comes is thrown away, but for a large message that is being sent. */
-void reader_stop(struct pass *p);
+void reader_stop(struct lane *l);
 /* The relay has room again. */
-void reader_resume(struct pass *p);
+void reader_resume(struct lane *l);
 
 #endif

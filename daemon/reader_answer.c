@@ -27,9 +27,9 @@ static struct span span_trim_crlf(struct span s)
 }
 
 /* Keeps what a scan found: adopted, or wanted. */
-static int plan_message(struct pass *p, struct reader_job *j, const struct resp_fetch *m)
+static int plan_message(struct lane *l, struct reader_job *j, const struct resp_fetch *m)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	struct folder *f = j->folder;
 	struct date date = { 0 };
 	uint32_t target_uid = 0;
@@ -53,7 +53,7 @@ static int plan_message(struct pass *p, struct reader_job *j, const struct resp_
 	if (err == 0)
 		err = flags_print(&r->scratch, &m->flags);
 	if (err == 0)
-		writer_adopt(p, f, m->uid, target_uid, buf_span(&r->scratch));
+		writer_adopt(l, f, m->uid, target_uid, buf_span(&r->scratch));
 	return err;
 }
 
@@ -80,39 +80,39 @@ static struct reader_job *job_of(struct reader *r, const struct session_event *e
 	return &r->job[ev->user % READER_JOBS];
 }
 
-static int on_fetch(struct pass *p, const struct resp_fetch *m)
+static int on_fetch(struct lane *l, const struct resp_fetch *m)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	struct reader_job *j = job_for(r, READ_SCAN, m);
 
 	if (j != NULL && (m->has & FETCH_HEADER) != 0 && j->folder->step == FOLDER_COPYING)
-		return plan_message(p, j, m);
+		return plan_message(l, j, m);
 	j = (m->has & READER_META) == READER_META ? job_for(r, READ_META, m) : NULL;
 	return j != NULL ? keep_meta(r, m, j->lo) : 0;
 }
 
-static void on_response(struct pass *p, const struct session_event *ev)
+static void on_response(struct lane *l, const struct session_event *ev)
 {
-	struct reader_job *j = ev->tag != 0 ? job_of(&p->reader, ev) : NULL;
+	struct reader_job *j = ev->tag != 0 ? job_of(&l->reader, ev) : NULL;
 	int err = 0;
 
 	if (ev->resp.kind == RESP_FETCH)
-		err = on_fetch(p, &ev->resp.fetch);
+		err = on_fetch(l, &ev->resp.fetch);
 	else if (ev->resp.kind == RESP_STATUS && j != NULL && j->kind == READ_EXAMINE &&
 		ev->resp.status.code == CODE_UIDVALIDITY && ev->resp.status.uidvalidity != j->folder->uidvalidity)
-		pass_leave_out_folder(p, j->folder, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
+		pass_leave_out_folder(l->pass, j->folder, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
 	if (err != 0)
-		pass_fail_proto(p, SOURCE, err);
+		pass_fail_proto(l->pass, SOURCE, err);
 }
 
 /* What the relay must know of a message before it can be sent. False: not told yet. */
-static bool know(struct pass *p, const struct reader_job *j, const struct resp_fetch *m, int *err)
+static bool know(struct lane *l, const struct reader_job *j, const struct resp_fetch *m, int *err)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	char date[DATE_TEXT];
 
 	if (j->single && r->meta_known && r->meta_uid == j->lo) {
-		*err = relay_know(&p->relay, j->lo, span_str(r->meta_date), buf_span(&r->meta_flags));
+		*err = relay_know(&l->relay, j->lo, span_str(r->meta_date), buf_span(&r->meta_flags));
 		return true;
 	}
 	if ((m->has & READER_META) != READER_META)
@@ -121,7 +121,7 @@ static bool know(struct pass *p, const struct reader_job *j, const struct resp_f
 	buf_reset(&r->scratch);
 	*err = flags_print(&r->scratch, &m->flags);
 	if (*err == 0)
-		*err = relay_know(&p->relay, m->uid, span_str(date), buf_span(&r->scratch));
+		*err = relay_know(&l->relay, m->uid, span_str(date), buf_span(&r->scratch));
 	return true;
 }
 
@@ -133,60 +133,60 @@ static const struct reader_job *oldest_fetch(struct reader *r)
 	return NULL;
 }
 
-static void on_body_begin(struct pass *p, const struct session_event *ev)
+static void on_body_begin(struct lane *l, const struct session_event *ev)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	struct reader_job *j = job_for(r, READ_BODIES, &ev->resp.fetch);
 	int err = 0;
 
 	if (j != NULL && j != oldest_fetch(r))
 		r->mixes = true;
 	r->in_body = true;
-	r->discard = p->step != PASS_COPY || j == NULL || j->folder->step == FOLDER_LEFT_OUT;
+	r->discard = l->pass->step != PASS_COPY || j == NULL || j->folder->step == FOLDER_LEFT_OUT;
 	if (r->discard)
 		return;
-	err = relay_begin(&p->relay, j->folder, ev->size, j->single);
+	err = relay_begin(&l->relay, j->folder, ev->size, j->single);
 	/* A large message is sent while it arrives: without its date and flags it cannot, and is asked for once more, alone. */
-	if (err == 0 && ev->size > RELAY_SMALL && !know(p, j, &ev->resp.fetch, &err)) {
-		relay_take_back(&p->relay);
+	if (err == 0 && ev->size > RELAY_SMALL && !know(l, j, &ev->resp.fetch, &err)) {
+		relay_take_back(&l->relay);
 		r->discard = true;
 	}
 	r->bodies++;
 	r->body_bytes += ev->size;
 	r->average = (r->body_bytes + READER_PRIOR * READER_AVERAGE) / (r->bodies + READER_PRIOR);
 	if (err != 0)
-		pass_fail_proto(p, SOURCE, err);
+		pass_fail_proto(l->pass, SOURCE, err);
 }
 
-static void pause_if_full(struct pass *p)
+static void pause_if_full(struct lane *l)
 {
-	if (relay_is_full(&p->relay) && p->peer[SOURCE] != NULL && !p->reader.paused) {
-		p->reader.paused = true;
-		peer_pause(p->peer[SOURCE]);
+	if (relay_is_full(&l->relay) && l->peer[SOURCE] != NULL && !l->reader.paused) {
+		l->reader.paused = true;
+		peer_pause(l->peer[SOURCE]);
 	}
 }
 
-static void on_body_data(struct pass *p, const struct session_event *ev)
+static void on_body_data(struct lane *l, const struct session_event *ev)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	int err;
 
 	if (r->discard)
 		return;
-	err = relay_bytes(&p->relay, ev->data);
+	err = relay_bytes(&l->relay, ev->data);
 	if (err != 0) {
-		pass_fail_proto(p, SOURCE, err);
+		pass_fail_proto(l->pass, SOURCE, err);
 		return;
 	}
-	writer_pump(p);
-	pause_if_full(p);
+	writer_pump(l);
+	pause_if_full(l);
 }
 
 /* A body that came without what belongs to it (UID, flags, date), or out of order for a large one: asked for once more, alone. */
-static int body_unusable(struct pass *p, struct reader_job *j, uint32_t uid)
+static int body_unusable(struct lane *l, struct reader_job *j, uint32_t uid)
 {
 	if (j->single) {
-		pass_leave_out_message(p, j->folder, j->lo, "the source did not tell its flags and date");
+		pass_leave_out_message(l->pass, j->folder, j->lo, "the source did not tell its flags and date");
 		return 0;
 	}
 	if (uid == 0) {
@@ -196,138 +196,138 @@ static int body_unusable(struct pass *p, struct reader_job *j, uint32_t uid)
 	return uid >= j->lo && uid <= j->hi ? pass_redo(j->folder, uid) : 0;
 }
 
-static int finish_body(struct pass *p, struct reader_job *j, const struct resp_fetch *m, uint32_t uid)
+static int finish_body(struct lane *l, struct reader_job *j, const struct resp_fetch *m, uint32_t uid)
 {
-	struct relay *relay = &p->relay;
+	struct relay *relay = &l->relay;
 	int err = 0;
 
 	if (!relay_is_open(relay)) /* its last byte is out already, or the writer had no use for it */
 		return 0;
-	if (!relay_tail(relay)->known && !know(p, j, m, &err)) {
+	if (!relay_tail(relay)->known && !know(l, j, m, &err)) {
 		relay_take_back(relay);
-		return body_unusable(p, j, uid);
+		return body_unusable(l, j, uid);
 	}
 	if (err == 0)
 		relay_end(relay);
 	return err;
 }
 
-static void on_body_end(struct pass *p, const struct session_event *ev)
+static void on_body_end(struct lane *l, const struct session_event *ev)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	const struct resp_fetch *m = &ev->resp.fetch;
-	struct reader_job *j = p->step == PASS_ENDED ? NULL : job_for(r, READ_BODIES, m);
+	struct reader_job *j = l->pass->step == PASS_ENDED ? NULL : job_for(r, READ_BODIES, m);
 	uint32_t uid = (m->has & FETCH_UID) != 0 ? m->uid : j != NULL && j->single ? j->lo : 0;
-	bool live = j != NULL && p->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT;
+	bool live = j != NULL && l->pass->step == PASS_COPY && j->folder->step != FOLDER_LEFT_OUT;
 	int err = 0;
 
 	if (live && m->body_form == BODY_NIL && uid == 0)
 		j->unnamed = true;
 	else if (live && m->body_form == BODY_NIL)
-		pass_leave_out_message(p, j->folder, uid, "the source gave no body for it (NIL)");
+		pass_leave_out_message(l->pass, j->folder, uid, "the source gave no body for it (NIL)");
 	else if (r->in_body && !r->discard && j != NULL)
-		err = finish_body(p, j, m, uid);
-	else if (r->in_body && !r->discard && !relay_take_back(&p->relay))
+		err = finish_body(l, j, m, uid);
+	else if (r->in_body && !r->discard && !relay_take_back(&l->relay))
 		err = PROTO_ERR_SYNTAX; /* another UID behind the body than before it, and it is on its way to the target */
 	else if (r->in_body && live)
-		err = body_unusable(p, j, uid);
+		err = body_unusable(l, j, uid);
 	if (err == 0 && j != NULL && uid != 0)
 		err = uidset_add(&j->seen, uid);
 	if (err == 0 && j != NULL && uid != 0)
 		err = uidset_add(&j->folder->delivered, uid);
 	r->in_body = r->discard = false;
 	if (err != 0)
-		pass_fail_proto(p, SOURCE, err);
-	pause_if_full(p);
-	reader_pump(p); /* the next FETCH may be due */
+		pass_fail_proto(l->pass, SOURCE, err);
+	pause_if_full(l);
+	reader_pump(l); /* the next FETCH may be due */
 }
 
 /* A FETCH that was refused: the messages that have not come are asked for one by one; the one that is refused alone is left out. */
-static int fetch_refused(struct pass *p, struct reader_job *j, const struct session_event *ev)
+static int fetch_refused(struct lane *l, struct reader_job *j, const struct session_event *ev)
 {
 	struct folder *f = j->folder;
 	struct outcome why;
 
 	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
 	if (why.radius != RADIUS_MESSAGE)
-		pass_fail(p, &why);
+		pass_fail(l->pass, &why);
 	else if (j->kind == READ_SCAN)
-		pass_leave_out_folder(p, f, why.text);
+		pass_leave_out_folder(l->pass, f, why.text);
 	else if (j->kind == READ_BODIES && (j->single || j->lo == j->hi))
-		pass_leave_out_message(p, f, j->lo, why.text);
+		pass_leave_out_message(l->pass, f, j->lo, why.text);
 	else if (j->kind == READ_BODIES)
-		return reader_add_range(p, f, j->lo, j->hi);
+		return work_add_range(&l->pass->work, f, j->lo, j->hi);
 	return 0;
 }
 
 /* A FETCH that was answered: what a scan had found, and has not come, is asked for once more; what does not come alone is left out. */
-static int fetch_done(struct pass *p, struct reader_job *j)
+static int fetch_done(struct lane *l, struct reader_job *j)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	struct uidset_walk w = { 0 };
 	uint32_t uid;
 	int err = 0;
 
 	if (j->unnamed)
-		return reader_add_range(p, j->folder, j->lo, j->hi);
+		return work_add_range(&l->pass->work, j->folder, j->lo, j->hi);
 	while (err == 0 && (uid = uidset_walk(&j->asked, &w)) != 0) {
 		if (uidset_has(&j->seen, uid) || uidset_has(&j->folder->redo, uid))
 			continue;
 		if (!j->single)
 			err = pass_redo(j->folder, uid);
 		else if (r->meta_known && r->meta_uid == uid)
-			pass_leave_out_message(p, j->folder, uid, "the source lists it, but does not send it");
+			pass_leave_out_message(l->pass, j->folder, uid, "the source lists it, but does not send it");
 	}
 	return err;
 }
 
-static int scan_done(struct pass *p, struct reader_job *j)
+static int scan_done(struct lane *l, struct reader_job *j)
 {
-	struct reader *r = &p->reader;
-	struct reader_task *t = &r->task[r->task_at];
+	struct reader *r = &l->reader;
+	struct work *t = &r->work;
 
 	r->scanning = false;
-	if (p->step != PASS_COPY)
-		return 0; /* there is no task any more */
+	if (l->pass->step != PASS_COPY)
+		return 0; /* there is no work any more */
 	if (r->cut != 0) {
 		t->next = r->cut;
 		r->window_hi = r->cut - 1;
 	}
-	if (r->wanted.n != 0)
+	if (r->wanted.n != 0 || !t->marks)
 		return 0;
-	return relay_mark(&p->relay, RELAY_MARK, j->folder, r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1);
+	return relay_mark(&l->relay, RELAY_MARK, j->folder, r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1);
 }
 
-static void refused(struct pass *p, struct reader_job *j, const struct session_event *ev, int *err)
+static void refused(struct lane *l, struct reader_job *j, const struct session_event *ev, int *err)
 {
 	struct outcome why;
 
-	if (p->step != PASS_COPY || j->folder->step == FOLDER_LEFT_OUT)
+	if (l->pass->step != PASS_COPY || j->folder->step == FOLDER_LEFT_OUT)
 		return;
 	if (j->kind != READ_EXAMINE) {
-		*err = fetch_refused(p, j, ev);
+		*err = fetch_refused(l, j, ev);
 		return;
 	}
 	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
 	if (why.radius == RADIUS_FOLDER)
-		pass_leave_out_folder(p, j->folder, why.text);
+		pass_leave_out_folder(l->pass, j->folder, why.text);
 	else
-		pass_fail(p, &why);
+		pass_fail(l->pass, &why);
 }
 
 /* What the jobs at the front promise comes true, in the order in which they were sent. */
-static int retire(struct pass *p)
+static int retire(struct lane *l)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	int err = 0;
 
 	while (r->jobs != 0 && reader_job_at(r, 0)->done && err == 0) {
 		struct reader_job *j = reader_job_at(r, 0);
 
 		if (j->mark != 0)
-			err = relay_mark(&p->relay, RELAY_MARK, j->folder, j->mark);
-		if (err == 0 && j->ends != NULL && p->step == PASS_COPY)
-			reader_end_round(p, j->ends);
+			err = relay_mark(&l->relay, RELAY_MARK, j->folder, j->mark);
+		if (err == 0 && j->ends != NULL && l->pass->step == PASS_COPY)
+			reader_end_round(l, j->ends);
 		uidset_done(&j->seen);
 		uidset_done(&j->asked);
 		r->first = (r->first + 1) % READER_JOBS;
@@ -336,9 +336,9 @@ static int retire(struct pass *p)
 	return err;
 }
 
-static void on_done(struct pass *p, const struct session_event *ev)
+static void on_done(struct lane *l, const struct session_event *ev)
 {
-	struct reader *r = &p->reader;
+	struct reader *r = &l->reader;
 	struct reader_job *j = job_of(r, ev);
 	bool ok = ev->resp.status.status == STATUS_OK;
 	int err = 0;
@@ -346,40 +346,40 @@ static void on_done(struct pass *p, const struct session_event *ev)
 	if (j->kind == READ_EXAMINE)
 		r->selected = ok ? j->folder : NULL;
 	if (!ok)
-		refused(p, j, ev, &err);
-	else if (p->step == PASS_COPY && j->kind == READ_BODIES && j->folder->step != FOLDER_LEFT_OUT)
-		err = fetch_done(p, j);
+		refused(l, j, ev, &err);
+	else if (l->pass->step == PASS_COPY && j->kind == READ_BODIES && j->folder->step != FOLDER_LEFT_OUT)
+		err = fetch_done(l, j);
 	if (err == 0 && j->kind == READ_SCAN)
-		err = scan_done(p, j);
+		err = scan_done(l, j);
 	if (j->single && j->kind == READ_BODIES)
 		r->meta_known = false;
 	r->asked -= j->estimate;
 	j->estimate = 0;
 	j->done = true;
 	if (err == 0)
-		err = retire(p);
+		err = retire(l);
 	if (err != 0)
-		pass_fail_proto(p, SOURCE, err);
-	reader_pump(p);
+		pass_fail_proto(l->pass, SOURCE, err);
+	reader_pump(l);
 }
 
-void reader_on(struct pass *p, const struct session_event *ev)
+void reader_on(struct lane *l, const struct session_event *ev)
 {
 	switch (ev->kind) {
 	case EVENT_RESPONSE:
-		on_response(p, ev);
+		on_response(l, ev);
 		break;
 	case EVENT_BODY_BEGIN:
-		on_body_begin(p, ev);
+		on_body_begin(l, ev);
 		break;
 	case EVENT_BODY_DATA:
-		on_body_data(p, ev);
+		on_body_data(l, ev);
 		break;
 	case EVENT_BODY_END:
-		on_body_end(p, ev);
+		on_body_end(l, ev);
 		break;
 	case EVENT_DONE:
-		on_done(p, ev);
+		on_done(l, ev);
 		break;
 	default:
 		break;

@@ -18,6 +18,6 @@ static inline struct reader_job *reader_job_at(struct reader *r, unsigned i)
 }
 
 /* Tells the writer that nothing more of the folder comes in this round. */
-void reader_end_round(struct pass *p, struct folder *f);
+void reader_end_round(struct lane *l, struct folder *f);
 
 #endif

@@ -250,7 +250,8 @@ static void add_servers(struct run *r)
 			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
 			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
 		};
-		sched_add_server(r->sched, &r->endpoints[i], (uint32_t)v->max_connections);
+		uint32_t server = sched_add_server(r->sched, &r->endpoints[i], (uint32_t)v->max_connections);
+		sched_set_per_mailbox(r->sched, server, (uint32_t)v->connections_per_mailbox);
 	}
 	for (size_t i = 0; i < r->conf->migration_n; i++) {
 		const struct conf_migration *m = &r->conf->migrations[i];

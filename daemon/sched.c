@@ -55,7 +55,7 @@ uint32_t sched_add_server(struct sched *s, const struct endpoint *ep, uint32_t m
 	assert(!s->started);
 	s->servers = must(reallocarray(s->servers, s->server_n + 1, sizeof(*s->servers)));
 	struct server *v = &s->servers[s->server_n];
-	*v = (struct server){ .endpoint = ep };
+	*v = (struct server){ .endpoint = ep, .per_mailbox = 1 };
 	limits_init(&v->limits, ep->server, max_connections);
 	return s->server_n++;
 }
@@ -247,6 +247,11 @@ static void on_mailbox(void *owner, const struct mailbox_event *ev)
 	case MAILBOX_UP:
 		active_up(a, ev->side);
 		break;
+	case MAILBOX_LANES:
+		break;
+	case MAILBOX_LANE_GONE:
+		lanes_gone(a, ev->outcome);
+		break;
 	case MAILBOX_ENDED:
 		active_end(a, ev->outcome);
 		break;
@@ -281,6 +286,7 @@ static void start(struct sched *s, uint32_t e)
 		.endpoint = { s->servers[m->server[SOURCE]].endpoint, s->servers[m->server[TARGET]].endpoint },
 		.login = { en->login[SOURCE], en->login[TARGET] },
 		.ledger_id = en->ledger_id,
+		.lanes = lanes_allowed(s, e),
 	};
 	a->mailbox = must(mailbox_new(s->env, &a->spec, on_mailbox, a));
 	en->active = a;
@@ -487,6 +493,7 @@ void sched_tick(struct sched *s)
 	redial(s);
 	run_ready(s);
 	start_all(s, now);
+	lanes_grow(s);
 	/* An owner that was told of a refused mailbox may have stopped everything. */
 	if (s->stopping) {
 		tick_stopping(s, now);

@@ -83,6 +83,9 @@ void sched_free(struct sched **s);
 
 /* Before sched_start(). They return the index of what was added, counted from 0. */
 uint32_t sched_add_server(struct sched *s, const struct endpoint *ep, uint32_t max_connections);
+/* How many connections one mailbox may have there; 1 unless said. A mailbox uses as many on both sides. They are a gift: given when no mailbox
+ * waits to be started, and never the last ones of a server. */
+void sched_set_per_mailbox(struct sched *s, uint32_t server, uint32_t connections);
 uint32_t sched_add_migration(struct sched *s, const char *name, uint32_t source_server, uint32_t target_server);
 uint32_t sched_add_mailbox(struct sched *s, uint32_t migration, const struct credentials login[SIDES]);
 /* What the ledger knows of a mailbox. */

@@ -225,6 +225,9 @@ void active_end(struct active *a, const struct outcome *o)
 	for (int side = 0; side < SIDES; side++)
 		if (a->permit[side])
 			active_give(a, (enum side)side);
+	if (a->lanes > 0 && o->radius != RADIUS_NONE && o->radius != RADIUS_RUN && !s->stopping)
+		en->alone = true;
+	lanes_give(a);
 	en->active = NULL;
 
 	if (o->radius == RADIUS_NONE)

@@ -1,6 +1,6 @@
 /*
  * sched_p: what the files of sched share. sched.c has the interface and decides who starts; sched_end.c what becomes of a mailbox whose attempt is over,
- * and its row in the ledger; sched_entry.c queues and heap; sched_words.c what is said about it.
+ * and its row in the ledger; sched_entry.c queues and heap; sched_lanes.c further connections of one that runs; sched_words.c what is said.
  *
  * An entry is what waits: compact, one per mailbox. An active is what holds permits: from dialling to the end, in the list of its step.
  */
@@ -34,6 +34,7 @@ struct active {
 	struct mailbox_spec spec;
 	char *name;
 	bool permit[SIDES];   /* held */
+	unsigned lanes;       /* further pairs of permits held */
 	bool probe[SIDES];    /* this dial is the server's probe */
 };
 TAILQ_HEAD(active_list, active);
@@ -54,6 +55,7 @@ struct entry {
 	uint16_t migration;
 	uint8_t state;        /* enum mailbox_state */
 	bool dirty : 1;       /* in the list of rows to save */
+	bool alone : 1;       /* a pass with several pairs of connections broke: the next ones have one */
 	bool broke : 1;       /* the last attempt ended at work, not at the login */
 };
 
@@ -68,6 +70,7 @@ struct migration {
 struct server {
 	const struct endpoint *endpoint;
 	struct limits limits;
+	uint32_t per_mailbox; /* connections of one mailbox */
 };
 
 struct sched {
@@ -95,6 +98,7 @@ struct sched {
 	struct active_list steps[STEP_N];
 	uint32_t step_n[STEP_N];
 
+	bool several;         /* a mailbox may have several connections somewhere */
 	bool started, idle, stopping, stopped_now, broken, over;
 	uint64_t stop_until;  /* stopping: then at once */
 };
@@ -118,6 +122,14 @@ struct server *active_server(const struct active *a, enum side side);
 void sched_tell(struct sched *s, const struct sched_event *ev);
 void sched_break(struct sched *s, const char *words);
 
+/* sched_lanes.c */
+/* Pairs of connections that the mailbox may use. */
+unsigned lanes_allowed(const struct sched *s, uint32_t e);
+/* Gives what is free, and nobody waits for, to passes that can use more connections. */
+void lanes_grow(struct sched *s);
+void lanes_gone(struct active *a, const struct outcome *why);
+void lanes_give(struct active *a);
+
 /* sched_end.c: the mailbox's funnel for MAILBOX_ENDED; frees the active. */
 void active_end(struct active *a, const struct outcome *outcome);
 /* The server's probe, if this one has it, has had its answer. */
@@ -131,6 +143,7 @@ uint32_t sched_attempts(const struct sched *s);
 struct log_context entry_context(const struct sched *s, const struct entry *en);
 void say_dial(const struct active *a, enum side side);
 void say_slot(const struct active *a, bool taken);
+void say_lanes(const struct active *a, const struct outcome *refused);
 /* An attempt that failed and will be made again: said when the words are new, and every tenth time. */
 void say_retry(const struct sched *s, struct entry *en, const struct outcome *o);
 /* The attempts are used up. */

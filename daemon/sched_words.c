@@ -40,6 +40,17 @@ void say_slot(const struct active *a, bool taken)
 		(unsigned)a->s->step_n[STEP_RUNNING], (unsigned)a->s->limits.max_mailboxes);
 }
 
+void say_lanes(const struct active *a, const struct outcome *refused)
+{
+	struct log_context ctx = entry_context(a->s, &a->s->entries[a->entry]);
+	if (refused == NULL) {
+		log_event(LOG_LANES, &ctx, "connection %u of up to %u to each server", a->lanes + 1, a->spec.lanes);
+		return;
+	}
+	ctx.side = (int)refused->side + 1;
+	log_event(LOG_LANES_REFUSED, &ctx, "no further connection: %s; it goes on with %u", refused->text, a->lanes + 1);
+}
+
 /* Never 0. */
 static uint32_t hash(const struct outcome *o)
 {

@@ -27,15 +27,15 @@ void writer_done(struct writer *w)
 	buf_done(&w->wire);
 }
 
-static struct session *target_session(struct pass *p)
+static struct session *target_session(struct lane *l)
 {
-	return peer_session(p->peer[TARGET]);
+	return peer_session(l->peer[TARGET]);
 }
 
-bool writer_failed(struct pass *p, int err)
+bool writer_failed(struct lane *l, int err)
 {
 	if (err != 0)
-		pass_fail_proto(p, TARGET, err);
+		pass_fail_proto(l->pass, TARGET, err);
 	return err != 0;
 }
 
@@ -46,72 +46,72 @@ static void batch_recorded(void *arg, int err)
 	pass_call_done(arg, err);
 }
 
-static void after_batch(struct pass *p, struct folder *f, int64_t id)
+static void after_batch(struct lane *l, struct folder *f, int64_t id)
 {
 	(void)f, (void)id;
-	p->writer.recording--;
-	writer_flush(p, false);
-	pass_check_end(p);
+	l->writer.recording--;
+	writer_flush(l, false);
+	pass_check_end(l->pass);
 }
 
 /* Gives a batch to the ledger, and empties it. */
-void writer_record(struct pass *p, struct folder *f, struct batch *b)
+void writer_record(struct lane *l, struct folder *f, struct batch *b)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	struct ledger_batch row = { .folder = f->row.id, .source_next = f->safe_next,
-		.floor = f->careful || f->no_uids ? f->row.floor : f->floor };
+		.floor = f->careful || f->no_uids || f->split ? f->row.floor : f->floor };
 	int err = batch_row(b, &w->texts, &row);
-	struct pass_call *call = err == 0 ? pass_call_new(p, f, after_batch) : NULL;
+	struct pass_call *call = err == 0 ? pass_call_new(l, f, after_batch) : NULL;
 
 	if (call == NULL) {
-		pass_fail_proto(p, TARGET, err == 0 ? PROTO_ERR_NOMEM : err);
+		pass_fail_proto(l->pass, TARGET, err == 0 ? PROTO_ERR_NOMEM : err);
 		return;
 	}
 	batch_reset(b);
 	w->recording++;
-	ledger_add_batches(p->env->ledger, &row, 1, batch_recorded, call);
+	ledger_add_batches(l->pass->env->ledger, &row, 1, batch_recorded, call);
 }
 
-void writer_flush(struct pass *p, bool now)
+void writer_flush(struct lane *l, bool now)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
 	if (w->pending_folder == NULL || w->pending.messages == 0 || (w->recording != 0 && !now))
 		return;
-	writer_record(p, w->pending_folder, &w->pending);
+	writer_record(l, w->pending_folder, &w->pending);
 }
 
 /* Makes `pending` ready to take messages of this folder: one ledger row is of one folder. */
-static void pending_for(struct pass *p, struct folder *f)
+static void pending_for(struct lane *l, struct folder *f)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
 	if (w->pending_folder != f)
-		writer_flush(p, true);
+		writer_flush(l, true);
 	w->pending_folder = f;
 }
 
-void writer_adopt(struct pass *p, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags)
+void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	int err;
 
-	pending_for(p, f);
+	pending_for(l, f);
 	err = batch_add(&w->pending, uid, flags, 0);
 	if (err == 0)
 		err = uidset_push(&w->pending.target, target_uid);
 	if (err != 0) {
-		pass_fail_proto(p, TARGET, err);
+		pass_fail_proto(l->pass, TARGET, err);
 		return;
 	}
 	w->pending.adopted++;
-	p->progress.any = true;
+	l->pass->progress.any = true;
 	f->row.adopted++;
 	if (target_uid >= f->floor)
 		f->floor = target_uid + 1;
-	p->progress.adopted++;
-	pass_count(p, 1);
-	writer_flush(p, false);
+	l->pass->progress.adopted++;
+	pass_count(l->pass, 1);
+	writer_flush(l, false);
 }
 
 /* Windows. */
@@ -121,60 +121,60 @@ static struct window *window_at(struct writer *w, unsigned i)
 	return &w->window[(w->first + i) % WRITER_WINDOWS];
 }
 
-static bool window_begin(struct pass *p, struct folder *f, bool alone)
+static bool window_begin(struct lane *l, struct folder *f, bool alone)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	struct window *win = window_at(w, w->n);
 	uint32_t tag;
 
-	if (writer_failed(p, session_append_begin(target_session(p), f->target_wire, &tag)))
+	if (writer_failed(l, session_append_begin(target_session(l), f->target_wire, &tag)))
 		return false;
 	batch_reset(&win->batch);
-	*win = (struct window){ .folder = f, .batch = win->batch, .tag = tag, .alone = alone };
-	session_set_user(target_session(p), tag, (uint64_t)(win - w->window));
+	*win = (struct window){ .folder = f, .batch = win->batch, .tag = tag, .sent = ++l->pass->sent, .alone = alone };
+	session_set_user(target_session(l), tag, (uint64_t)(win - w->window));
 	w->n++;
 	w->open = win;
 	f->windows++;
 	return true;
 }
 
-static void window_end(struct pass *p)
+static void window_end(struct lane *l)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
 	if (w->open == NULL)
 		return;
-	if (session_append_is_open(target_session(p)) && writer_failed(p, session_append_end(target_session(p))))
+	if (session_append_is_open(target_session(l)) && writer_failed(l, session_append_end(target_session(l))))
 		return;
-	w->open->mark = w->open->folder->mark;
+	w->open->mark = w->open->folder == w->mark_folder ? w->mark : 0;
 	w->open = NULL;
-	peer_flush(p->peer[TARGET]);
+	peer_flush(l->peer[TARGET]);
 }
 
-static bool window_is_full(const struct pass *p, const struct window *win)
+static bool window_is_full(const struct lane *l, const struct window *win)
 {
-	return win->alone || !peer_has(p->peer[TARGET], CAP_MULTIAPPEND) || win->batch.messages >= WINDOW_MESSAGES ||
+	return win->alone || !peer_has(l->peer[TARGET], CAP_MULTIAPPEND) || win->batch.messages >= WINDOW_MESSAGES ||
 		win->batch.bytes >= WINDOW_BYTES || win->text >= WINDOW_TEXT;
 }
 
 /* Adds what was stored to the pending batch. */
-static void record(struct pass *p, struct window *win)
+static void record(struct lane *l, struct window *win)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	struct folder *f = win->folder;
 
-	p->progress.copied += win->batch.messages;
-	p->progress.bytes_copied += win->batch.bytes;
+	l->pass->progress.copied += win->batch.messages;
+	l->pass->progress.bytes_copied += win->batch.bytes;
 	f->row.copied += win->batch.messages;
-	p->progress.any = true;
-	pass_count(p, win->batch.messages);
+	l->pass->progress.any = true;
+	pass_count(l->pass, win->batch.messages);
 	/* Without their UIDs they are not told from other messages above the floor: recorded when the floor is above them. */
 	if (f->no_uids) {
-		writer_failed(p, batch_move(&f->unrecorded, &win->batch));
+		writer_failed(l, batch_move(&f->unrecorded, &win->batch));
 		return;
 	}
-	pending_for(p, f);
-	writer_failed(p, batch_move(&w->pending, &win->batch));
+	pending_for(l, f);
+	writer_failed(l, batch_move(&w->pending, &win->batch));
 }
 
 static uint32_t highest_of(const struct uidset *list)
@@ -187,7 +187,7 @@ static uint32_t highest_of(const struct uidset *list)
 }
 
 /* The UIDs of what was stored, if the target told them and they make sense. */
-static void take_uids(struct pass *p, struct window *win, const struct resp_status *st)
+static void take_uids(struct lane *l, struct window *win, const struct resp_status *st)
 {
 	struct folder *f = win->folder;
 
@@ -200,14 +200,14 @@ static void take_uids(struct pass *p, struct window *win, const struct resp_stat
 			win->highest = highest_of(&win->batch.target);
 			return;
 		}
-		pass_leave_out_folder(p, f, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
+		pass_leave_out_folder(l->pass, f, "its UIDVALIDITY changed while it was copied; the next pass looks at it anew");
 	}
 	f->no_uids = true;
 	uidset_reset(&win->batch.target);
 }
 
 /* A refused window: each of its messages again, alone; the one that was alone is left out. */
-static void window_refused(struct pass *p, struct window *win, const struct session_event *ev)
+static void window_refused(struct lane *l, struct window *win, const struct session_event *ev)
 {
 	struct folder *f = win->folder;
 	struct outcome why;
@@ -217,32 +217,32 @@ static void window_refused(struct pass *p, struct window *win, const struct sess
 	if (why.radius == RADIUS_FOLDER && why.heal == HEAL_TIME) {
 		/* [TRYCREATE]: once more, then all that was sent before. */
 		if (!f->created_again)
-			writer_wish(p, &f->create_wanted);
+			writer_wish(l, f, &f->create_wanted);
 		f->created_again = true;
-		if (f->create_wanted || win->tag < f->create_tag)
+		if (f->create_wanted || win->sent < f->created)
 			why.radius = RADIUS_NONE;
 	}
 	if (why.radius == RADIUS_FOLDER) {
-		pass_leave_out_folder(p, f, why.text);
+		pass_leave_out_folder(l->pass, f, why.text);
 		return;
 	}
 	if (why.radius != RADIUS_MESSAGE && why.radius != RADIUS_NONE) {
-		pass_fail(p, &why);
+		pass_fail(l->pass, &why);
 		return;
 	}
 	uid = uidset_at(&win->batch.source, 0);
 	if (why.radius == RADIUS_MESSAGE && win->batch.messages == 1) {
-		pass_leave_out_message(p, f, uid, why.text);
+		pass_leave_out_message(l->pass, f, uid, why.text);
 		return;
 	}
 	for (struct uidset_walk w = { 0 }; (uid = uidset_walk(&win->batch.source, &w)) != 0;)
-		if (writer_failed(p, pass_redo(f, uid)))
+		if (writer_failed(l, pass_redo(f, uid)))
 			return;
 }
 
-static void windows_retire(struct pass *p)
+static void windows_retire(struct lane *l)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
 	while (w->n != 0 && window_at(w, 0)->answered && window_at(w, 0) != w->open) {
 		struct window *win = window_at(w, 0);
@@ -257,14 +257,14 @@ static void windows_retire(struct pass *p)
 		batch_reset(&win->batch);
 		w->first = (w->first + 1) % WRITER_WINDOWS;
 		w->n--;
-		writer_flush(p, false);
-		writer_check_folder(p, f);
+		writer_flush(l, false);
+		writer_check_folder(l, f);
 	}
 }
 
-static void on_append_done(struct pass *p, const struct session_event *ev)
+static void on_append_done(struct lane *l, const struct session_event *ev)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	struct window *win = &w->window[ev->user % WRITER_WINDOWS];
 	bool ok = ev->resp.status.status == STATUS_OK;
 
@@ -274,17 +274,17 @@ static void on_append_done(struct pass *p, const struct session_event *ev)
 		struct outcome why;
 
 		outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, TARGET, "the server said OK to an APPEND before its end");
-		pass_fail(p, &why);
+		pass_fail(l->pass, &why);
 		return;
 	}
 	/* A server that did not understand the command may not have read the literal as one: then the bytes of the message would go on as commands. */
-	if (ev->resp.status.status == STATUS_BAD && session_body_tag(target_session(p)) == ev->tag) {
+	if (ev->resp.status.status == STATUS_BAD && session_body_tag(target_session(l)) == ev->tag) {
 		struct outcome why;
 
 		outcome_of_reply(&why, TARGET, CMD_APPEND, &ev->resp.status);
 		why.radius = RADIUS_CONNECTION;
 		why.heal = HEAL_TIME;
-		pass_abort(p, &why);
+		pass_abort(l->pass, &why);
 		return;
 	}
 	win->answered = true;
@@ -292,10 +292,10 @@ static void on_append_done(struct pass *p, const struct session_event *ev)
 	if (win == w->open) {
 		/* The head of the relay belongs to the refused window as soon as it is announced. */
 		if (w->sending) {
-			struct relay_item *h = relay_head(&p->relay);
+			struct relay_item *h = relay_head(&l->relay);
 
-			w->draining_refused = session_is_mid_body(target_session(p));
-			writer_failed(p, batch_add(&win->batch, h->uid, SPAN_NONE, h->size));
+			w->draining_refused = session_is_mid_body(target_session(l));
+			writer_failed(l, batch_add(&win->batch, h->uid, SPAN_NONE, h->size));
 			h->dropped = !w->draining_refused;
 			w->sending = w->draining_refused;
 		}
@@ -303,89 +303,89 @@ static void on_append_done(struct pass *p, const struct session_event *ev)
 			w->open = NULL;
 	}
 	if (ok) {
-		take_uids(p, win, &ev->resp.status);
-		record(p, win);
+		take_uids(l, win, &ev->resp.status);
+		record(l, win);
 	} else {
-		window_refused(p, win, ev);
+		window_refused(l, win, ev);
 	}
-	windows_retire(p);
+	windows_retire(l);
 }
 
 /* Messages. */
 
-static bool may_begin(const struct pass *p, const struct relay_item *h)
+static bool may_begin(const struct lane *l, const struct relay_item *h)
 {
 	const struct folder *f = h->folder;
 
-	return f->step == FOLDER_COPYING && f->on_target && !f->create_wanted && h->known && (h->whole || h->size > RELAY_SMALL) &&
-		p->writer.looking == NULL;
+	return f->step == FOLDER_COPYING && f->on_target && !f->create_wanted && (!f->creating || f->creator == l) && h->known && (h->whole || h->size > RELAY_SMALL) &&
+		l->writer.looking == NULL;
 }
 
-static void drop_head(struct pass *p)
+static void drop_head(struct lane *l)
 {
-	struct relay_item *h = relay_head(&p->relay);
+	struct relay_item *h = relay_head(&l->relay);
 
 	h->dropped = true;
-	relay_take(&p->relay, relay_ready(&p->relay).n);
+	relay_take(&l->relay, relay_ready(&l->relay).n);
 	if (h->missing == 0)
-		relay_pop(&p->relay);
+		relay_pop(&l->relay);
 }
 
 /* Announces the head of the relay, in the open APPEND or a new one. False: not now. */
-static bool message_begin(struct pass *p, struct relay_item *h)
+static bool message_begin(struct lane *l, struct relay_item *h)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	bool alone = h->single || h->size > WINDOW_MESSAGE;
-	struct append_message m = { .flags = relay_flags(&p->relay), .date = relay_date(&p->relay), .size = h->size };
+	struct append_message m = { .flags = relay_flags(&l->relay), .date = relay_date(&l->relay), .size = h->size };
 
-	if (w->open != NULL && (alone || w->open->folder != h->folder || window_is_full(p, w->open) || writer_has_requests(p)))
-		window_end(p);
-	if (p->step == PASS_ENDED || (w->open == NULL && !writer_send_requests(p)))
+	if (w->open != NULL && (alone || w->open->folder != h->folder || window_is_full(l, w->open) || writer_has_requests(l)))
+		window_end(l);
+	if (l->pass->step == PASS_ENDED || (w->open == NULL && !writer_send_requests(l)))
 		return false;
-	if (!may_begin(p, h))
+	if (!may_begin(l, h))
 		return false;
 	if (w->open == NULL) {
 		if (w->n == WRITER_WINDOWS || (w->under_way != 0 && w->under_way + h->size > UNDER_WAY_MAX))
 			return false;
-		if (!window_begin(p, h->folder, alone))
+		if (!window_begin(l, h->folder, alone))
 			return false;
 	}
-	if (writer_failed(p, session_append_message(target_session(p), &m)))
+	if (writer_failed(l, session_append_message(target_session(l), &m)))
 		return false;
 	h->begun = true;
 	w->sending = true;
 	w->open->text += m.flags.n + m.date.n + 32;
-	p->progress.folder = h->folder->row.source_path;
+	l->pass->progress.folder = h->folder->row.source_path;
 	return true;
 }
 
 /* Sends bytes of the head. True when the message is out. */
-static bool message_send(struct pass *p, struct relay_item *h)
+static bool message_send(struct lane *l, struct relay_item *h)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
-	peer_flush(p->peer[TARGET]);
+	peer_flush(l->peer[TARGET]);
 	while (h->left != 0) {
-		struct span ready = relay_ready(&p->relay);
+		struct span ready = relay_ready(&l->relay);
 		size_t taken = 0;
 
 		/* The last byte waits until the source's response has come to its proper end: what was cut, or mixed with
 		 * other bytes on the way, never becomes a message. */
 		if (!h->whole && ready.n == h->left)
 			ready.n--;
-		if (ready.n == 0 || session_body_due(target_session(p)) == 0 || peer_is_full(p->peer[TARGET]))
+		if (ready.n == 0 || session_body_due(target_session(l)) == 0 || peer_is_full(l->peer[TARGET]))
 			return false;
-		if (writer_failed(p, peer_body(p->peer[TARGET], ready, &taken)) || taken == 0)
+		if (writer_failed(l, peer_body(l->peer[TARGET], ready, &taken)) || taken == 0)
 			return false;
-		relay_take(&p->relay, taken);
+		relay_take(&l->relay, taken);
 	}
-	if (!w->draining_refused && session_is_mid_body(target_session(p)))
+	if (!w->draining_refused && session_is_mid_body(target_session(l)))
 		return false; /* an empty message whose literal is not asked for yet */
 	if (w->draining_refused) {
 		w->draining_refused = false;
 		w->open = NULL;
 	} else {
-		if (writer_failed(p, batch_add(&w->open->batch, h->uid, relay_flags(&p->relay), h->size)))
+		if (writer_failed(l, batch_add(&w->open->batch, h->uid, relay_flags(&l->relay), h->size)))
 			return false;
 		w->under_way += h->size;
 	}
@@ -394,84 +394,85 @@ static bool message_send(struct pass *p, struct relay_item *h)
 }
 
 /* One step with the head of the relay; false when nothing can be done now. */
-static bool step(struct pass *p)
+static bool step(struct lane *l)
 {
-	struct writer *w = &p->writer;
-	struct relay_item *h = relay_head(&p->relay);
+	struct writer *w = &l->writer;
+	struct relay_item *h = relay_head(&l->relay);
 	struct folder *f;
 
 	if (h == NULL)
 		return false;
 	f = h->folder;
 	if (w->sending) {
-		if (!message_send(p, h))
+		if (!message_send(l, h))
 			return false;
-		relay_pop(&p->relay);
-		if (w->open != NULL && window_is_full(p, w->open))
-			window_end(p);
-		windows_retire(p);
+		relay_pop(&l->relay);
+		if (w->open != NULL && window_is_full(l, w->open))
+			window_end(l);
+		windows_retire(l);
 		return true;
 	}
 	if (h->kind == RELAY_MARK) {
-		f->mark = h->uid;
-		relay_pop(&p->relay);
+		w->mark = h->uid;
+		w->mark_folder = f;
+		relay_pop(&l->relay);
 		return true;
 	}
 	if (h->kind == RELAY_END) {
 		if (w->open != NULL && w->open->folder == f)
-			window_end(p);
+			window_end(l);
 		assert(f->rounds != 0);
 		f->rounds--;
-		relay_pop(&p->relay);
-		writer_check_folder(p, f);
+		relay_pop(&l->relay);
+		writer_check_folder(l, f);
 		return true;
 	}
-	if (h->dropped || f->step == FOLDER_LEFT_OUT || p->step == PASS_DRAIN) {
+	if (h->dropped || f->step == FOLDER_LEFT_OUT || l->pass->step == PASS_DRAIN) {
 		bool all = h->missing == 0;
 
-		drop_head(p);
+		drop_head(l);
 		return all;
 	}
-	return message_begin(p, h);
+	return message_begin(l, h);
 }
 
-void writer_pump(struct pass *p)
+void writer_pump(struct lane *l)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
-	if ((p->step != PASS_COPY && p->step != PASS_DRAIN) || p->peer[TARGET] == NULL)
+	if ((l->pass->step != PASS_COPY && l->pass->step != PASS_DRAIN) || l->peer[TARGET] == NULL)
 		return;
-	while (p->step != PASS_ENDED && step(p))
+	while (l->pass->step != PASS_ENDED && step(l))
 		;
-	if (p->step == PASS_ENDED)
+	if (l->pass->step == PASS_ENDED)
 		return;
 	/* An APPEND is not left open for messages that may never come. */
 	if (w->open != NULL && !w->sending &&
-		(p->step == PASS_DRAIN || writer_has_requests(p) ||
-			(relay_head(&p->relay) == NULL && !reader_is_fetching(p))))
-		window_end(p);
-	if (w->open == NULL && p->step == PASS_COPY)
-		writer_send_requests(p);
-	if (p->step == PASS_ENDED)
+		(l->pass->step == PASS_DRAIN || writer_has_requests(l) ||
+			(relay_head(&l->relay) == NULL && !reader_is_fetching(l))))
+		window_end(l);
+	if (w->open == NULL && l->pass->step == PASS_COPY)
+		writer_send_requests(l);
+	if (l->pass->step == PASS_ENDED)
 		return;
-	peer_flush(p->peer[TARGET]);
-	reader_resume(p);
-	pass_check_end(p);
+	peer_flush(l->peer[TARGET]);
+	reader_resume(l);
+	pass_check_end(l->pass);
 }
 
-void writer_on(struct pass *p, const struct session_event *ev)
+void writer_on(struct lane *l, const struct session_event *ev)
 {
 	if (ev->kind == EVENT_DONE && ev->command == CMD_APPEND)
-		on_append_done(p, ev);
+		on_append_done(l, ev);
 	else
-		writer_on_folder(p, ev);
-	writer_pump(p);
+		writer_on_folder(l, ev);
+	writer_pump(l);
 }
 
-bool writer_is_idle(const struct pass *p)
+bool writer_is_idle(const struct lane *l)
 {
-	const struct writer *w = &p->writer;
+	const struct writer *w = &l->writer;
 
-	return w->n == 0 && !w->sending && w->requests == 0 && w->looking == NULL &&
-		w->next_create == p->folder_n && w->next_subscribe == p->survey[SOURCE].subscribed_n;
+	return w->n == 0 && !w->sending && w->requests == 0 && w->looking == NULL && (!lane_is_first(l) || (
+		w->next_create == l->pass->folder_n && w->next_subscribe == l->pass->survey[SOURCE].subscribed_n));
 }

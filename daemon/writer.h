@@ -1,5 +1,5 @@
 /*
- * writer: the target's side of a pass: CREATE, SUBSCRIBE, and from the relay APPEND after APPEND: several messages in one command where the target has
+ * writer: the target's side of a lane: CREATE, SUBSCRIBE, and from the relay APPEND after APPEND: several messages in one command where the target has
  * MULTIAPPEND (a window), one after the other without waiting where it has LITERAL+. What is answered OK goes to the ledger in batches.
  *
  * A window that is refused costs only itself: its messages are sent once more, each alone; the one that is refused alone is left out.
@@ -10,13 +10,14 @@
 #include "batch.h"
 #include "peer.h"
 
-struct pass;
+struct lane;
 struct folder;
 
 struct window {
 	struct folder *folder;
 	struct batch batch;
 	uint32_t tag;
+	uint64_t sent;     /* when it was begun, in pass->sent */
 	uint32_t mark;     /* all source UIDs below were sent in this window or before */
 	uint32_t highest;  /* target UID of what it stored; 0: not told */
 	size_t text;       /* bytes of flags and dates, that are kept until it ends */
@@ -41,29 +42,32 @@ struct writer {
 	struct folder *pending_folder;
 	unsigned recording;       /* batches with the ledger */
 	unsigned wishes;          /* of folders: lookup_wanted, status_wanted, create_wanted */
+	uint32_t mark;            /* all source UIDs of mark_folder below it have come here */
+	struct folder *mark_folder;
 	struct buf texts, wire;
 };
 
 void writer_init(struct writer *w);
 void writer_done(struct writer *w);
-void writer_pump(struct pass *p);
-void writer_on(struct pass *p, const struct session_event *ev);
+void writer_pump(struct lane *l);
+void writer_on(struct lane *l, const struct session_event *ev);
 /* A message of the source is on the target already. */
-void writer_adopt(struct pass *p, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags);
+void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags);
 /* Nothing is under way that should be waited for. */
-bool writer_is_idle(const struct pass *p);
+bool writer_is_idle(const struct lane *l);
 /* Gives what is answered to the ledger: when the batch before is written, or now. */
-void writer_flush(struct pass *p, bool now);
+void writer_flush(struct lane *l, bool now);
 /* The folder's round is over on the reader's side and nothing of it is under way: redo, or close. */
-void writer_check_folder(struct pass *p, struct folder *f);
+void writer_check_folder(struct lane *l, struct folder *f);
 
 
 /* writer_folder.c: between two APPENDs. */
-bool writer_has_requests(const struct pass *p);
-bool writer_send_requests(struct pass *p); /* false: the pass failed */
-void writer_record(struct pass *p, struct folder *f, struct batch *b); /* writer.c */
-void writer_wish(struct pass *p, bool *wish);
-void writer_on_folder(struct pass *p, const struct session_event *ev);
-bool writer_failed(struct pass *p, int err); /* fails the pass when err is not 0; returns err != 0 */
+bool writer_has_requests(const struct lane *l);
+bool writer_send_requests(struct lane *l); /* false: the pass failed */
+void writer_record(struct lane *l, struct folder *f, struct batch *b); /* writer.c */
+/* The writer of this lane is to ask for it. */
+void writer_wish(struct lane *l, struct folder *f, bool *wish);
+void writer_on_folder(struct lane *l, const struct session_event *ev);
+bool writer_failed(struct lane *l, int err); /* fails the pass when err is not 0; returns err != 0 */
 
 #endif

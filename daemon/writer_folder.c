@@ -9,43 +9,44 @@
 
 #define REQUESTS_MAX 128 /* CREATE, SUBSCRIBE, STATUS in flight */
 
-static struct session *target_session(struct pass *p)
+static struct session *target_session(struct lane *l)
 {
-	return peer_session(p->peer[TARGET]);
+	return peer_session(l->peer[TARGET]);
 }
 
-static bool send_create(struct pass *p, size_t i)
+static bool send_create(struct lane *l, size_t i)
 {
-	struct folder *f = &p->folder[i];
+	struct folder *f = &l->pass->folder[i];
 	uint32_t tag;
 
-	if (writer_failed(p, session_folder(target_session(p), CMD_CREATE, f->target_wire, false, &tag)))
+	if (writer_failed(l, session_folder(target_session(l), CMD_CREATE, f->target_wire, false, &tag)))
 		return false;
-	session_set_user(target_session(p), tag, i);
-	p->writer.requests++;
+	session_set_user(target_session(l), tag, i);
+	l->writer.requests++;
 	f->on_target = f->creating = true;
-	f->create_tag = tag;
+	f->creator = l;
+	f->created = ++l->pass->sent;
 	return true;
 }
 
-static bool send_creates(struct pass *p)
+static bool send_creates(struct lane *l)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
-	for (; w->next_create < p->folder_n && w->requests < REQUESTS_MAX; w->next_create++)
-		if (!p->folder[w->next_create].on_target && p->folder[w->next_create].step != FOLDER_LEFT_OUT &&
-			!send_create(p, w->next_create))
+	for (; lane_is_first(l) && w->next_create < l->pass->folder_n && w->requests < REQUESTS_MAX; w->next_create++)
+		if (!l->pass->folder[w->next_create].on_target && l->pass->folder[w->next_create].step != FOLDER_LEFT_OUT &&
+			!send_create(l, w->next_create))
 			return false;
 	return true;
 }
 
-static bool send_subscribes(struct pass *p)
+static bool send_subscribes(struct lane *l)
 {
-	struct writer *w = &p->writer;
-	struct survey *from = &p->survey[SOURCE], *to = &p->survey[TARGET];
+	struct writer *w = &l->writer;
+	struct survey *from = &l->pass->survey[SOURCE], *to = &l->pass->survey[TARGET];
 	uint32_t tag;
 
-	for (; w->next_create == p->folder_n && w->next_subscribe < from->subscribed_n && w->requests < REQUESTS_MAX;
+	for (; lane_is_first(l) && w->next_create == l->pass->folder_n && w->next_subscribe < from->subscribed_n && w->requests < REQUESTS_MAX;
 		w->next_subscribe++) {
 		struct span path = from->subscribed[w->next_subscribe];
 
@@ -53,30 +54,30 @@ static bool send_subscribes(struct pass *p)
 			continue;
 		buf_reset(&w->wire);
 		if (name_from_path(&w->wire, path, &to->style) != 0) {
-			pass_leave_out_subscription(p, path, "the target cannot have a folder of this name");
+			pass_leave_out_subscription(l->pass, path, "the target cannot have a folder of this name");
 			continue;
 		}
-		if (writer_failed(p, session_folder(target_session(p), CMD_SUBSCRIBE, buf_span(&w->wire), false, &tag)))
+		if (writer_failed(l, session_folder(target_session(l), CMD_SUBSCRIBE, buf_span(&w->wire), false, &tag)))
 			return false;
-		session_set_user(target_session(p), tag, w->next_subscribe);
+		session_set_user(target_session(l), tag, w->next_subscribe);
 		w->requests++;
 	}
 	return true;
 }
 
-static bool send_status(struct pass *p, size_t i)
+static bool send_status(struct lane *l, size_t i)
 {
-	struct folder *f = &p->folder[i];
+	struct folder *f = &l->pass->folder[i];
 	uint32_t tag;
 
-	if (writer_failed(p, session_status(target_session(p), f->target_wire, FS_UIDNEXT | FS_UIDVALIDITY, &tag)))
+	if (writer_failed(l, session_status(target_session(l), f->target_wire, FS_UIDNEXT | FS_UIDVALIDITY, &tag)))
 		return false;
-	session_set_user(target_session(p), tag, i);
-	p->writer.requests++;
+	session_set_user(target_session(l), tag, i);
+	l->writer.requests++;
 	return true;
 }
 
-static bool send_lookup(struct pass *p, struct folder *f)
+static bool send_lookup(struct lane *l, struct folder *f)
 {
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%u:*", f->row.floor == 0 ? 1 : f->row.floor);
@@ -84,100 +85,107 @@ static bool send_lookup(struct pass *p, struct folder *f)
 
 	f->suspects = suspects_new();
 	if (f->suspects == NULL)
-		return !writer_failed(p, PROTO_ERR_NOMEM);
-	p->writer.looking = f;
-	p->writer.look_failed = false;
-	return !writer_failed(p, session_folder(target_session(p), CMD_EXAMINE, f->target_wire, false, &tag)) &&
-		!writer_failed(p, session_fetch(target_session(p), CMD_UID_FETCH, span_of(text, (size_t)n),
+		return !writer_failed(l, PROTO_ERR_NOMEM);
+	l->writer.looking = f;
+	l->writer.look_failed = false;
+	return !writer_failed(l, session_folder(target_session(l), CMD_EXAMINE, f->target_wire, false, &tag)) &&
+		!writer_failed(l, session_fetch(target_session(l), CMD_UID_FETCH, span_of(text, (size_t)n),
 					  FETCH_UID | FETCH_INTERNALDATE | FETCH_SIZE | FETCH_HEADER, 0, &tag));
 }
 
-void writer_wish(struct pass *p, bool *wish)
+void writer_wish(struct lane *l, struct folder *f, bool *wish)
 {
-	if (!*wish)
-		p->writer.wishes++;
+	if (*wish)
+		return;
+	/* One lane has all that is wished for a folder. */
+	if (!f->create_wanted && !f->status_wanted && !f->lookup_wanted)
+		f->wisher = l;
+	f->wisher->writer.wishes++;
 	*wish = true;
 }
 
-static void granted(struct pass *p, bool *wish)
+static void granted(struct lane *l, bool *wish)
 {
 	*wish = false;
-	p->writer.wishes--;
+	l->writer.wishes--;
 }
 
-static bool send_wishes(struct pass *p)
+static bool send_wishes(struct lane *l)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 
-	for (size_t i = 0; i < p->folder_n && w->wishes != 0; i++) {
-		struct folder *f = &p->folder[i];
+	for (size_t i = 0; i < l->pass->folder_n && w->wishes != 0; i++) {
+		struct folder *f = &l->pass->folder[i];
 
+		if (f->wisher != l)
+			continue;
 		if (f->create_wanted) {
-			granted(p, &f->create_wanted);
-			if (!send_create(p, i))
+			granted(l, &f->create_wanted);
+			if (!send_create(l, i))
 				return false;
 		}
 		if (f->status_wanted) {
-			granted(p, &f->status_wanted);
-			if (!send_status(p, i))
+			granted(l, &f->status_wanted);
+			if (!send_status(l, i))
 				return false;
 		}
 		if (f->lookup_wanted && w->looking == NULL) {
-			granted(p, &f->lookup_wanted);
-			if (!send_lookup(p, f))
+			granted(l, &f->lookup_wanted);
+			if (!send_lookup(l, f))
 				return false;
 		}
 	}
 	return true;
 }
 
-bool writer_has_requests(const struct pass *p)
+bool writer_has_requests(const struct lane *l)
 {
-	const struct writer *w = &p->writer;
+	const struct writer *w = &l->writer;
 
-	return (w->next_create < p->folder_n && w->requests < REQUESTS_MAX) || (w->wishes != 0 && w->looking == NULL);
+	return (lane_is_first(l) && w->next_create < l->pass->folder_n && w->requests < REQUESTS_MAX) || (w->wishes != 0 && w->looking == NULL);
 }
 
-bool writer_send_requests(struct pass *p)
+bool writer_send_requests(struct lane *l)
 {
-	return send_creates(p) && send_wishes(p) && send_subscribes(p);
+	return send_creates(l) && send_wishes(l) && send_subscribes(l);
 }
 
-static void on_create_done(struct pass *p, const struct session_event *ev)
+static void on_create_done(struct lane *l, const struct session_event *ev)
 {
-	struct folder *f = &p->folder[ev->user];
+	struct folder *f = &l->pass->folder[ev->user];
 	struct outcome why;
 
-	p->writer.requests--;
+	l->writer.requests--;
 	f->creating = false;
 	if (ev->resp.status.status != STATUS_OK) {
 		outcome_of_reply(&why, TARGET, CMD_CREATE, &ev->resp.status);
 		if (why.radius == RADIUS_FOLDER)
-			pass_leave_out_folder(p, f, why.text);
+			pass_leave_out_folder(l->pass, f, why.text);
 		else if (why.radius != RADIUS_NONE)
-			pass_fail(p, &why);
+			pass_fail(l->pass, &why);
 	}
-	writer_check_folder(p, f);
+	writer_check_folder(l, f);
+	pass_pump(l->pass); /* other lanes may have waited for it */
 }
 
-static void on_subscribe_done(struct pass *p, const struct session_event *ev)
+static void on_subscribe_done(struct lane *l, const struct session_event *ev)
 {
-	struct span path = p->survey[SOURCE].subscribed[ev->user];
+	struct span path = l->pass->survey[SOURCE].subscribed[ev->user];
 	struct outcome why;
 
-	p->writer.requests--;
+	l->writer.requests--;
 	if (ev->resp.status.status == STATUS_OK)
 		return;
 	outcome_of_reply(&why, TARGET, CMD_SUBSCRIBE, &ev->resp.status);
 	if (why.radius == RADIUS_CONNECTION)
-		pass_fail(p, &why);
+		pass_fail(l->pass, &why);
 	else
-		pass_leave_out_subscription(p, path, why.text);
+		pass_leave_out_subscription(l->pass, path, why.text);
 }
 
-static void on_suspect(struct pass *p, const struct resp_fetch *m)
+static void on_suspect(struct lane *l, const struct resp_fetch *m)
 {
-	struct folder *f = p->writer.looking;
+	struct folder *f = l->writer.looking;
 	struct date date;
 
 	if (f == NULL || (m->has & (FETCH_UID | FETCH_HEADER)) != (FETCH_UID | FETCH_HEADER))
@@ -188,12 +196,12 @@ static void on_suspect(struct pass *p, const struct resp_fetch *m)
 	if (m->uid >= f->floor && m->uid != UINT32_MAX)
 		f->floor = m->uid + 1;
 	if (!suspects_add(f->suspects, identity_of(m->header, date, m->announced_size), m->uid))
-		pass_fail_proto(p, TARGET, PROTO_ERR_NOMEM);
+		pass_fail_proto(l->pass, TARGET, PROTO_ERR_NOMEM);
 }
 
-static void on_lookup_done(struct pass *p, const struct session_event *ev)
+static void on_lookup_done(struct lane *l, const struct session_event *ev)
 {
-	struct writer *w = &p->writer;
+	struct writer *w = &l->writer;
 	struct folder *f = w->looking;
 	struct outcome why;
 
@@ -203,46 +211,47 @@ static void on_lookup_done(struct pass *p, const struct session_event *ev)
 		w->look_failed = true;
 		outcome_of_reply(&why, TARGET, CMD_EXAMINE, &ev->resp.status);
 		if (why.radius == RADIUS_FOLDER)
-			pass_leave_out_folder(p, f, why.text);
+			pass_leave_out_folder(l->pass, f, why.text);
 		else
-			pass_fail(p, &why);
+			pass_fail(l->pass, &why);
 	}
 	if (ev->command == CMD_EXAMINE)
 		return;
 	w->looking = NULL;
 	f->looked = true;
-	reader_pump(p);
+	pass_pump(l->pass);
 }
 
 /* The end of a folder. */
 
-static void folder_closed(struct pass *p, struct folder *f, int64_t id)
+static void folder_closed(struct lane *l, struct folder *f, int64_t id)
 {
 	(void)id;
-	pass_folder_complete(p, f);
+	pass_folder_complete(l->pass, f);
 }
 
-static void folder_close(struct pass *p, struct folder *f)
+static void folder_close(struct lane *l, struct folder *f)
 {
 	struct pass_call *call;
 
 	f->step = FOLDER_CLOSING;
-	if (p->writer.pending_folder == f)
-		writer_flush(p, true);
+	for (unsigned i = 0; i < l->pass->lane_n; i++)
+		if (l->pass->lane[i]->writer.pending_folder == f)
+			writer_flush(l->pass->lane[i], true);
 	f->row.floor = f->floor;
 	f->safe_next = f->uidnext;
 	if (f->unrecorded.messages != 0)
-		writer_record(p, f, &f->unrecorded);
-	call = pass_call_new(p, f, folder_closed);
+		writer_record(l, f, &f->unrecorded);
+	call = pass_call_new(l, f, folder_closed);
 	if (call == NULL) {
-		pass_fail_proto(p, TARGET, PROTO_ERR_NOMEM);
+		pass_fail_proto(l->pass, TARGET, PROTO_ERR_NOMEM);
 		return;
 	}
 	f->row.open = f->careful && !f->looked; /* a fence, met while the source had nothing: nobody has looked yet */
 	f->row.source_next = f->uidnext;
 	f->row.source_uidnext = f->uidnext;
 	f->row.source_messages = f->messages;
-	ledger_save_folder(p->env->ledger, &f->row, false, pass_call_id, call);
+	ledger_save_folder(l->pass->env->ledger, &f->row, false, pass_call_id, call);
 }
 
 /* A folder that was fetched without a scan gave fewer messages than the source said it has: expunged meanwhile, or lost on the way? It is
@@ -256,39 +265,39 @@ static bool is_short(struct folder *f)
 	return true;
 }
 
-void writer_check_folder(struct pass *p, struct folder *f)
+void writer_check_folder(struct lane *l, struct folder *f)
 {
 	if (f->step != FOLDER_COPYING || f->rounds != 0 || f->windows != 0 || f->creating || f->create_wanted ||
-		p->step != PASS_COPY)
+		l->pass->step != PASS_COPY)
 		return;
 	if (f->redo.n != 0 || is_short(f)) {
-		int err = reader_add(p, f, f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
+		int err = work_add(&l->pass->work, f, f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
 
 		if (err != 0)
-			pass_fail_proto(p, SOURCE, err);
+			pass_fail_proto(l->pass, SOURCE, err);
 		else
-			reader_pump(p); /* nothing else may come that would wake it */
+			pass_pump(l->pass); /* nothing else may come that would wake it */
 		return;
 	}
 	if (f->no_uids) { /* the floor must be asked for */
 		f->step = FOLDER_CLOSING;
-		writer_wish(p, &f->status_wanted);
+		writer_wish(l, f, &f->status_wanted);
 		return;
 	}
-	folder_close(p, f);
+	folder_close(l, f);
 }
 
-static void on_status_done(struct pass *p, const struct session_event *ev)
+static void on_status_done(struct lane *l, const struct session_event *ev)
 {
-	struct folder *f = &p->folder[ev->user];
+	struct folder *f = &l->pass->folder[ev->user];
 
-	p->writer.requests--;
+	l->writer.requests--;
 	if (f->step != FOLDER_CLOSING)
 		return;
 	if (ev->resp.status.status == STATUS_OK)
-		folder_close(p, f);
+		folder_close(l, f);
 	else /* The floor is not known, so nothing of it is recorded: the next pass finds what is there. */
-		pass_leave_out_folder(p, f, "the target does not tell its UIDNEXT (STATUS)");
+		pass_leave_out_folder(l->pass, f, "the target does not tell its UIDNEXT (STATUS)");
 }
 
 static void on_target_status(struct folder *f, const struct resp_folder_status *st)
@@ -299,27 +308,27 @@ static void on_target_status(struct folder *f, const struct resp_folder_status *
 		f->row.target_uidvalidity = st->uidvalidity;
 }
 
-void writer_on_folder(struct pass *p, const struct session_event *ev)
+void writer_on_folder(struct lane *l, const struct session_event *ev)
 {
 	if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FETCH) {
-		on_suspect(p, &ev->resp.fetch);
+		on_suspect(l, &ev->resp.fetch);
 	} else if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FOLDER_STATUS && ev->tag != 0 &&
 		ev->command == CMD_STATUS) {
-		on_target_status(&p->folder[ev->user], &ev->resp.folder_status);
+		on_target_status(&l->pass->folder[ev->user], &ev->resp.folder_status);
 	} else if (ev->kind == EVENT_DONE) {
 		switch (ev->command) {
 		case CMD_CREATE:
-			on_create_done(p, ev);
+			on_create_done(l, ev);
 			break;
 		case CMD_SUBSCRIBE:
-			on_subscribe_done(p, ev);
+			on_subscribe_done(l, ev);
 			break;
 		case CMD_STATUS:
-			on_status_done(p, ev);
+			on_status_done(l, ev);
 			break;
 		case CMD_EXAMINE:
 		case CMD_UID_FETCH:
-			on_lookup_done(p, ev);
+			on_lookup_done(l, ev);
 			break;
 		default:
 			break;

@@ -19,6 +19,7 @@ struct mailbox {
 	void *owner;
 	bool dialled[SIDES], up[SIDES];
 	bool running, stopped, stopped_now;
+	unsigned wanted, lanes;
 	struct mailbox_progress progress;
 };
 
@@ -74,8 +75,8 @@ static unsigned connections(const struct endpoint *ep)
 	unsigned n = 0;
 	for (size_t i = 0; i < live_n; i++)
 		for (int side = 0; side < SIDES; side++)
-			if (live[i]->spec->endpoint[side] == ep && live[i]->dialled[side])
-				n++;
+			if (live[i]->spec->endpoint[side] == ep)
+				n += live[i]->dialled[side] + live[i]->lanes;
 	return n;
 }
 
@@ -104,6 +105,20 @@ void mailbox_run(struct mailbox *m)
 {
 	cr_assert(m->up[SOURCE] && m->up[TARGET] && !m->running);
 	m->running = true;
+}
+
+unsigned mailbox_lanes_wanted(const struct mailbox *m)
+{
+	unsigned most = m->wanted < m->spec->lanes ? m->wanted : m->spec->lanes;
+	return most > m->lanes + 1 ? most - m->lanes - 1 : 0;
+}
+
+void mailbox_add_lane(struct mailbox *m)
+{
+	m->lanes++;
+	for (uint32_t i = 0; i < 4; i++)
+		if (&endpoints[i] == m->spec->endpoint[SOURCE] || &endpoints[i] == m->spec->endpoint[TARGET])
+			cr_assert(connections(&endpoints[i]) <= sched_server(s, i)->max, "too many connections to server %u", i);
 }
 
 void mailbox_stop(struct mailbox *m, bool at_once)
@@ -929,6 +944,103 @@ Test(daemon_sched, a_check_makes_one_attempt_and_saves_nothing)
 }
 
 /* Ten thousand turns of whatever happens: the fake counts the connections, the end must come. */
+static void wants(unsigned n, unsigned lanes)
+{
+	struct mailbox *m = get(n);
+	m->wanted = lanes;
+	m->funnel(m->owner, &(struct mailbox_event){ .kind = MAILBOX_LANES });
+}
+
+static void several(uint32_t source, uint32_t target)
+{
+	sched_set_per_mailbox(s, 0, source);
+	sched_set_per_mailbox(s, 1, target);
+}
+
+Test(daemon_sched, further_connections_are_given_by_turns_and_never_the_last_ones)
+{
+	make(SCHED_ONCE, 10);
+	several(8, 8);
+	add(0, 2);
+	go();
+	both_up(0);
+	both_up(1);
+	wants(0, 8);
+	cr_expect_eq(get(0)->lanes, 7, "nobody else wants any: %u", get(0)->lanes);
+	cr_expect_eq(sched_server(s, 0)->used, 9);
+	wants(1, 8);
+	cr_expect_eq(get(1)->lanes, 0, "one of ten stays free");
+	done(0);
+	cr_expect_eq(get(1)->lanes, 7, "what is given back is given on: %u", get(1)->lanes);
+	done(1);
+	cr_expect_eq(sched_server(s, 0)->used, 0);
+	cr_expect_eq(sched_server(s, 1)->used, 0);
+}
+
+Test(daemon_sched, further_connections_are_as_many_as_both_servers_allow)
+{
+	make(SCHED_ONCE, 20);
+	several(4, 2);
+	add(0, 1);
+	go();
+	both_up(0);
+	wants(0, 16);
+	cr_expect_eq(get(0)->lanes, 1);
+	done(0);
+}
+
+Test(daemon_sched, further_connections_come_after_those_who_wait)
+{
+	limits.max_mailboxes = 1;
+	make(SCHED_ONCE, 20);
+	several(4, 4);
+	add(0, 9);
+	go();
+	both_up(0);
+	wants(0, 4);
+	cr_expect_eq(get(0)->lanes, 0, "mailboxes are queued");
+	cr_expect_gt(sched_counts(s, 0)->state[MAILBOX_QUEUED], 0);
+}
+
+Test(daemon_sched, a_refused_further_connection_gives_its_permits_back)
+{
+	make(SCHED_ONCE, 20);
+	several(3, 3);
+	add(0, 1);
+	go();
+	both_up(0);
+	wants(0, 3);
+	struct mailbox *m = get(0);
+	cr_expect_eq(m->lanes, 2);
+	struct outcome o = { .radius = RADIUS_CONNECTION, .heal = HEAL_TIME, .at = AT_LOGIN, .side = TARGET, .text = "too many" };
+	m->lanes--;
+	m->wanted = 0;
+	m->funnel(m->owner, &(struct mailbox_event){ .kind = MAILBOX_LANE_GONE, .outcome = &o });
+	cr_expect_eq(sched_server(s, 0)->used, 2);
+	cr_expect_eq(sched_server(s, 1)->used, 2);
+	cr_expect_eq(said("LANES_REFUSED m0: target: no further connection: too many; it goes on with 2"), 1);
+	cr_expect_eq(sched_server(s, 1)->failures, 0, "the server is not blamed");
+	done(0);
+	cr_expect_eq(sched_server(s, 0)->used, 0);
+}
+
+Test(daemon_sched, a_mailbox_that_broke_with_several_connections_goes_on_with_one)
+{
+	make(SCHED_ONCE, 20);
+	several(3, 3);
+	add(0, 1);
+	go();
+	both_up(0);
+	wants(0, 3);
+	cr_expect_eq(get(0)->lanes, 2);
+	broken(0, RADIUS_CONNECTION, HEAL_TIME, true);
+	both_up(0);
+	wants(0, 3);
+	cr_expect_eq(get(0)->lanes, 0);
+	done(0);
+	cr_expect_eq(sched_server(s, 1)->used, 0);
+}
+
 Test(daemon_sched, whatever_happens_permits_and_slots_come_back)
 {
 	limits.max_mailboxes = 3;

@@ -1,0 +1,59 @@
+#include "lane.h"
+
+#include <stdlib.h>
+
+#include "pass.h"
+
+struct lane *lane_new(struct pass *p, struct peer *source, struct peer *target)
+{
+	struct lane *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	l->pass = p;
+	l->peer[SOURCE] = source;
+	l->peer[TARGET] = target;
+	relay_init(&l->relay);
+	reader_init(&l->reader);
+	writer_init(&l->writer);
+	return l;
+}
+
+void lane_free(struct lane **l)
+{
+	if (*l == NULL)
+		return;
+	relay_done(&(*l)->relay);
+	reader_done(&(*l)->reader);
+	writer_done(&(*l)->writer);
+	free(*l);
+	*l = NULL;
+}
+
+bool lane_is_first(const struct lane *l)
+{
+	return l == l->pass->lane[0];
+}
+
+bool lane_is_copying(const struct lane *l)
+{
+	return l->pass->step == PASS_COPY && l->peer[SOURCE] != NULL;
+}
+
+bool lane_is_under_way(const struct lane *l)
+{
+	return l->writer.n != 0 || l->writer.sending;
+}
+
+bool lane_is_stuck(struct lane *l)
+{
+	const struct relay_item *h = relay_head(&l->relay);
+
+	return l->peer[SOURCE] == NULL && l->writer.sending && h != NULL && !h->whole;
+}
+
+void lane_drain(struct lane *l)
+{
+	reader_stop(l);
+	writer_pump(l);
+}

@@ -1,0 +1,41 @@
+/*
+ * lane: one connection to the source, one to the target, and the way of the messages between them: reader -> relay -> writer. A pass has one lane, the
+ * first, and more where the operator allows it (connections_per_mailbox). The lanes take their work from one queue (work.h): a folder, or, when there is
+ * none left, the upper half of what another lane has still to ask for.
+ *
+ * The first lane surveys, creates folders and subscribes. All lanes belong to the pass, and are lost and ended together.
+ */
+#ifndef GODWIT_LANE_H
+#define GODWIT_LANE_H
+
+#include "peer.h"
+#include "reader.h"
+#include "relay.h"
+#include "writer.h"
+
+#define LANES_MAX 16
+
+struct pass;
+
+struct lane {
+	struct pass *pass;
+	struct peer *peer[SIDES]; /* borrowed; NULL once lost */
+	struct relay relay;
+	struct reader reader;
+	struct writer writer;
+};
+
+/* NULL when memory is out. */
+struct lane *lane_new(struct pass *p, struct peer *source, struct peer *target);
+void lane_free(struct lane **l);
+bool lane_is_first(const struct lane *l);
+/* Bodies may be asked for and sent on. */
+bool lane_is_copying(const struct lane *l);
+/* A message is half sent, or APPENDs wait for their answer. */
+bool lane_is_under_way(const struct lane *l);
+/* A message is half sent whose rest will not come. */
+bool lane_is_stuck(struct lane *l);
+/* Reads no more; what was read in part and not begun is dropped. */
+void lane_drain(struct lane *l);
+
+#endif
