@@ -22,7 +22,8 @@ enum ledger_err {
 	LEDGER_BUSY = -1,   /* another godwit has it */
 	LEDGER_FAILED = -2, /* see ledger_error() */
 	LEDGER_NEWER = -3,  /* written by a newer godwit */
-	LEDGER_DAMAGED = -4
+	LEDGER_DAMAGED = -4,
+	LEDGER_ABSENT = -5   /* there is none (ledger_read.h) */
 };
 
 /* States of a mailbox as operators see them. */

@@ -1,8 +1,10 @@
 /* ledger_lock: the state folder, and the lock that keeps a second godwit out of it. */
 #include "ledger_p.h"
+#include "ledger_read.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +139,37 @@ int ledger_lock(const char *dir, const char *path, int *fd, bool *unclean, struc
 		*fd = -1;
 	}
 	return err;
+}
+
+/* The name of a process, as the kernel has it; "" when it cannot be told. */
+static void read_name(const char *path, char name[16])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, name, 15) : 0;
+	name[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+/* The pid may be that of another program by now, when its godwit was killed. */
+long ledger_owner(const char *dir)
+{
+	char path[64], name[16], own[16];
+	char *lock = NULL;
+	if (asprintf(&lock, "%s/lock", dir) < 0)
+		return 0;
+	int fd = open(lock, O_RDONLY | O_CLOEXEC);
+	free(lock);
+	if (fd < 0)
+		return 0;
+	long pid = read_pid(fd);
+	close(fd);
+	if (pid == 0 || (kill((pid_t)pid, 0) != 0 && errno != EPERM))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+	read_name(path, name);
+	read_name("/proc/self/comm", own);
+	return strcmp(name, own) == 0 ? pid : 0;
 }
 
 void ledger_unlock(int *fd, bool clean)

@@ -6,14 +6,8 @@
 
 #include "err.h"
 #include "log.h"
+#include "mapping.h"
 #include "pass.h"
-
-/* Where a folder of the source goes on the target. Rules of the operator come in here. */
-static struct span map_path(const struct pass *p, struct span source_path)
-{
-	(void)p;
-	return source_path;
-}
 
 static const char *keep_text(struct pass *p, struct span s)
 {
@@ -103,10 +97,13 @@ static bool needs_copying(const struct folder *f)
 /* 0, or PROTO_ERR_*; a folder that cannot be taken along is left out with its reason. */
 static int plan_folder(struct pass *p, struct folder *f, const struct survey_folder *from)
 {
-	struct span path = map_path(p, from->path);
-	const struct survey_folder *to = survey_find(&p->survey[TARGET], path);
-	int err;
+	const struct survey_folder *to;
+	struct span path;
+	int err = mapping_target(p->spec, from->path, &p->memory, &path);
 
+	if (err != 0)
+		return err;
+	to = survey_find(&p->survey[TARGET], path);
 	f->source_wire = from->wire;
 	f->row.source_path = keep_text(p, from->path);
 	f->row.target_path = keep_text(p, path);
