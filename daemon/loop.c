@@ -18,6 +18,11 @@ struct loop {
 	uv_mutex_t lock;     /* of the two below */
 	struct post *first;
 	struct post **last;
+	uv_prepare_t prepare; /* its callback comes right before each poll */
+	uint64_t polled;      /* ns of uv_hrtime(), when the last turn ended and the poll began */
+	uint64_t waited;      /* ns of uv_metrics_idle_time(), at the same moment */
+	uint64_t busy, ran;   /* ns, see loop_meter */
+	struct loop_meter meter;
 };
 
 struct timer {
@@ -68,6 +73,36 @@ static void on_wake(uv_async_t *a)
 	run_posts(a->data);
 }
 
+static void turn_begin(struct loop *l)
+{
+	l->polled = uv_hrtime();
+	l->waited = uv_metrics_idle_time(&l->uv);
+}
+
+/* libuv calls back from within its poll: the turn is what of the time since the last one was not spent waiting in the kernel. */
+static void turn_end(struct loop *l)
+{
+	uint64_t polled = l->polled, waited = l->waited;
+	turn_begin(l);
+	uint64_t all = l->polled - polled, wait = l->waited - waited;
+	uint64_t busy = wait < all ? all - wait : 0;
+	l->ran += all;
+	l->busy += busy;
+	histogram_add(&l->meter.turns, busy / 1000);
+	l->meter.ran = l->ran / 1000;
+	l->meter.busy = l->busy / 1000;
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+	turn_end(h->data);
+}
+
+const struct loop_meter *loop_meter(const struct loop *l)
+{
+	return &l->meter;
+}
+
 struct loop *loop_new(void)
 {
 	struct loop *l = calloc(1, sizeof(*l));
@@ -81,6 +116,11 @@ struct loop *loop_new(void)
 	if (uv_async_init(&l->uv, &l->wake, on_wake) != 0)
 		goto no_async;
 	l->wake.data = l;
+	uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME);
+	uv_prepare_init(&l->uv, &l->prepare);
+	uv_prepare_start(&l->prepare, on_prepare);
+	uv_unref((uv_handle_t *)&l->prepare);
+	l->prepare.data = l;
 	/* A connection that went away is told by EPIPE where it is written to. */
 	signal(SIGPIPE, SIG_IGN);
 	return l;
@@ -102,6 +142,7 @@ void loop_free(struct loop **l)
 	while (run_posts(x))
 		;
 	uv_close((uv_handle_t *)&x->wake, NULL);
+	uv_close((uv_handle_t *)&x->prepare, NULL);
 	/* Handles that are closing are freed by their callbacks, which need a turn of the loop. */
 	while (uv_run(&x->uv, UV_RUN_NOWAIT) != 0)
 		;
@@ -115,7 +156,9 @@ void loop_free(struct loop **l)
 
 void loop_run(struct loop *l)
 {
+	turn_begin(l);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
+	turn_end(l);
 }
 
 void loop_stop(struct loop *l)

@@ -6,6 +6,8 @@
 #ifndef GODWIT_LOOP_H
 #define GODWIT_LOOP_H
 
+#include "histogram.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +25,13 @@ void loop_free(struct loop **l);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 struct uv_loop_s *loop_uv(struct loop *l);
+
+/* How long the turns of loop_run() took: from the return of one poll to the next poll. So long did all that had become ready in between wait. */
+struct loop_meter {
+	struct histogram turns;
+	uint64_t busy, ran; /* us in turns; us in loop_run(), waiting included */
+};
+const struct loop_meter *loop_meter(const struct loop *l);
 
 /* Milliseconds of a monotonic clock (as of this turn of the loop), and of wall time since 1970. */
 uint64_t loop_now(const struct loop *l);

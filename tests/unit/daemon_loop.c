@@ -221,3 +221,54 @@ Test(daemon_loop, clocks)
 	timer_free(&t);
 	loop_free(&w.l);
 }
+
+#define BLOCK_MS 60
+
+static void block(void *arg)
+{
+	uint64_t until = clock_ms() + BLOCK_MS;
+	while (clock_ms() < until)
+		;
+	(void)arg;
+}
+
+static void block_twice(void *arg)
+{
+	block(arg);
+	block(arg);
+}
+
+Test(daemon_loop, a_callback_that_blocks_shows_and_waiting_does_not)
+{
+	struct world w = { .l = loop_new() };
+	struct timer *blocker = timer_new(w.l, block, NULL), *end = timer_new(w.l, stop, &w);
+	timer_set(blocker, 100);
+	timer_set(end, 600);
+	loop_run(w.l);
+	const struct loop_meter *m = loop_meter(w.l);
+	cr_assert_geq(m->turns.n, 2);
+	cr_assert_geq(m->turns.max, BLOCK_MS * 1000 - 1000);
+	cr_assert_geq(m->ran, 599 * 1000);
+	cr_assert_geq(m->busy, BLOCK_MS * 1000 - 1000);
+	/* 540 ms were waited. The machine may be busy with other things, but hardly for so long. */
+	cr_assert_leq(m->busy, m->ran - 100 * 1000, "%llu of %llu us", (unsigned long long)m->busy, (unsigned long long)m->ran);
+	timer_free(&blocker);
+	timer_free(&end);
+	loop_free(&w.l);
+}
+
+Test(daemon_loop, a_turn_that_ends_the_run_counts_and_time_between_runs_does_not)
+{
+	struct world w = { .l = loop_new() };
+	loop_post(w.l, block_twice, NULL);
+	loop_post(w.l, stop, &w);
+	loop_run(w.l);
+	const struct loop_meter *m = loop_meter(w.l);
+	cr_assert_geq(m->turns.max, 2 * BLOCK_MS * 1000 - 2000);
+	uint64_t ran = m->ran;
+	usleep(500 * 1000);
+	loop_post(w.l, stop, &w);
+	loop_run(w.l);
+	cr_assert_lt(m->ran - ran, 400 * 1000);
+	loop_free(&w.l);
+}
