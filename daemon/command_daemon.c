@@ -8,16 +8,20 @@
 #include <stdlib.h>
 
 #define STATUS_EVERY 5000 /* ms */
+#define METERS_EVERY 12   /* of the above */
 
 struct service {
 	struct run run;
 	struct timer *status;
+	unsigned ticks;
 };
 
 static void tell_status(void *arg)
 {
 	struct service *d = arg;
 	const struct run *r = &d->run;
+	if (++d->ticks % METERS_EVERY == 0)
+		run_say_meters(r);
 	notify_status("%u mailboxes: %u running, %u queued, %u synced, %u parked, %u held, %u failed",
 		(unsigned)sched_mailboxes(r->sched), (unsigned)run_count(r, MAILBOX_RUNNING),
 		(unsigned)run_count(r, MAILBOX_QUEUED), (unsigned)run_count(r, MAILBOX_SYNCED),

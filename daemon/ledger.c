@@ -1,12 +1,20 @@
 #include "ledger_p.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define REQUEST_MAX ((size_t)1 << 30) /* bytes of rows in one call */
+
+/* Answers are given out for so long at a time, at least one; the rest waits for the next turn of the loop, as others do. */
+#define TURN_US 4000
+/* The write-ahead log is brought into the file when it has so many pages, or when nothing was asked for so long. */
+#define FULL_PAGES 4000
+#define IDLE_S 1
 
 struct ledger {
 	struct loop *loop;
@@ -16,21 +24,21 @@ struct ledger {
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
-	struct request *first, **last; /* waiting; by the mutex */
-	bool closing;                  /* by the mutex */
-	uint64_t commits;              /* by the mutex */
-	struct ledger_failure failure; /* of the thread; see `told` */
-	struct ledger_failure told;    /* loop's thread: the same, once it was delivered */
-	struct round *in_hand;         /* loop's thread: is being delivered */
-	struct round *rounds;          /* on their way to the loop; by the mutex */
+	struct request *first, **last;      /* to be worked off; by the mutex */
+	struct request *ready, **ready_end; /* worked off, to be answered; by the mutex */
+	struct door *door;                  /* posted to the loop, not called yet; by the mutex */
+	bool closing;                       /* by the mutex */
+	struct ledger_failure failure;      /* of the thread, until a request that it made fail was handed over; then it stays as it is */
+	struct ledger_failure told;         /* loop's thread: the same, once it was delivered */
+	bool *gone;                         /* loop's thread: set when the ledger is closed from within a callback */
+	struct histogram answers;           /* loop's thread */
+	size_t waiting, waiting_most;       /* loop's thread */
+	struct histogram commits, checkpoints; /* by the mutex */
 };
 
-/* What the thread hands to the loop: requests that are worked off, in order. */
-struct round {
-	struct round *next;
-	struct ledger *ledger; /* NULL: it was closed meanwhile */
-	struct request *first;
-	struct ledger_failure failure;
+/* What is posted to the loop: it may come by after the ledger was closed. */
+struct door {
+	struct ledger *ledger; /* NULL: it was closed */
 };
 
 static const char *const state_names[] = {
@@ -128,34 +136,111 @@ static void free_all(struct request *r)
 	}
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void deliver(void *arg);
+
+/* With the mutex. */
+static void knock(struct ledger *l)
+{
+	if (l->door != NULL || l->ready == NULL)
+		return;
+	l->door = malloc(sizeof(*l->door));
+	if (l->door == NULL)
+		abort();
+	l->door->ledger = l;
+	loop_post(l->loop, deliver, l->door);
+}
+
+static struct request *take_ready(struct ledger *l)
+{
+	struct request *r;
+
+	pthread_mutex_lock(&l->mutex);
+	r = l->ready;
+	if (r != NULL && (l->ready = r->next) == NULL)
+		l->ready_end = &l->ready;
+	if (r != NULL && r->err != LEDGER_OK && l->told.err == LEDGER_OK)
+		l->told = l->failure;
+	pthread_mutex_unlock(&l->mutex);
+	return r;
+}
+
 /* On the loop's thread. A callback may close the ledger: then nothing more is answered. */
 static void deliver(void *arg)
 {
-	struct round *round = arg;
-	struct ledger *l = round->ledger;
+	struct door *door = arg;
+	struct ledger *l = door->ledger;
+	uint64_t begun = now_us(), now = begun;
+	bool gone = false;
+	struct request *r;
 
-	if (l != NULL) {
-		pthread_mutex_lock(&l->mutex);
-		l->rounds = round->next; /* they are delivered in the order in which they were posted */
-		pthread_mutex_unlock(&l->mutex);
-	}
-	if (round->failure.err != LEDGER_OK && l != NULL && l->told.err == LEDGER_OK)
-		l->told = round->failure;
-	/* The ledger may be closed from within a callback: `in_hand` tells. */
-	while (round->first != NULL && l != NULL) {
-		struct request *r = round->first;
-
-		round->first = r->next;
-		l->in_hand = round;
+	free(door);
+	if (l == NULL)
+		return;
+	pthread_mutex_lock(&l->mutex);
+	l->door = NULL;
+	pthread_mutex_unlock(&l->mutex);
+	while (now - begun < TURN_US && (r = take_ready(l)) != NULL) {
+		l->waiting--;
+		histogram_add(&l->answers, now - r->asked);
+		l->gone = &gone;
 		answer(r);
-		if (round->ledger == NULL)
-			l = NULL;
-		else
-			l->in_hand = NULL;
 		request_free(r);
+		if (gone)
+			return;
+		l->gone = NULL;
+		now = now_us();
 	}
-	free_all(round->first);
-	free(round);
+	pthread_mutex_lock(&l->mutex);
+	knock(l);
+	pthread_mutex_unlock(&l->mutex);
+}
+
+/* With the mutex, which is released meanwhile. A checkpoint that fails is made up for by a later one: what is in the log is durable. */
+static void checkpoint(struct ledger *l)
+{
+	uint64_t begun = now_us();
+
+	pthread_mutex_unlock(&l->mutex);
+	ledger_db_checkpoint(&l->db);
+	pthread_mutex_lock(&l->mutex);
+	histogram_add(&l->checkpoints, now_us() - begun);
+}
+
+/* With the mutex. False: the ledger is being closed, and all is done. */
+static bool wait_for_requests(struct ledger *l)
+{
+	struct timespec until;
+
+	while (l->first == NULL && !l->closing) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += IDLE_S;
+		if (l->db.log_pages == 0)
+			pthread_cond_wait(&l->wake, &l->mutex);
+		else if (pthread_cond_timedwait(&l->wake, &l->mutex, &until) == ETIMEDOUT && l->first == NULL)
+			checkpoint(l);
+	}
+	return l->first != NULL;
+}
+
+static void hand_over(struct ledger *l, struct request *first)
+{
+	while (first != NULL) {
+		struct request *r = first;
+
+		first = r->next;
+		r->next = NULL;
+		*l->ready_end = r;
+		l->ready_end = &r->next;
+	}
+	knock(l);
 }
 
 static void *work(void *arg)
@@ -163,39 +248,27 @@ static void *work(void *arg)
 	struct ledger *l = arg;
 
 	pthread_mutex_lock(&l->mutex);
-	for (;;) {
-		struct request *first;
-		struct round *round;
+	while (wait_for_requests(l)) {
+		struct request *first = l->first;
+		uint64_t begun = now_us();
 
-		while (l->first == NULL && !l->closing)
-			pthread_cond_wait(&l->wake, &l->mutex);
-		if (l->first == NULL)
-			break;
-		first = l->first;
 		l->first = NULL;
 		l->last = &l->first;
 		pthread_mutex_unlock(&l->mutex);
-		round = calloc(1, sizeof(*round));
-		if (round == NULL)
-			abort();
 		bool committed = l->failure.err == LEDGER_OK && ledger_db_work(&l->db, first) == LEDGER_OK;
 		if (l->failure.err != LEDGER_OK)
 			for (struct request *r = first; r != NULL; r = r->next)
 				r->err = l->failure.err;
-		*round = (struct round){ .ledger = l, .first = first, .failure = l->failure };
 		pthread_mutex_lock(&l->mutex);
-		l->commits += committed;
-		if (l->closing) {
-			free_all(round->first);
-			free(round);
-		} else {
-			struct round **at = &l->rounds;
-
-			while (*at != NULL)
-				at = &(*at)->next;
-			*at = round;
-			loop_post(l->loop, deliver, round);
-		}
+		if (committed)
+			histogram_add(&l->commits, now_us() - begun);
+		if (l->closing)
+			free_all(first);
+		else
+			hand_over(l, first);
+		/* After the answers: nobody waits for it but who comes later. */
+		if (l->db.log_pages >= FULL_PAGES && !l->closing)
+			checkpoint(l);
 	}
 	pthread_mutex_unlock(&l->mutex);
 	return NULL;
@@ -203,6 +276,9 @@ static void *work(void *arg)
 
 static void enqueue(struct ledger *l, struct request *r)
 {
+	r->asked = now_us();
+	if (++l->waiting > l->waiting_most)
+		l->waiting_most = l->waiting;
 	pthread_mutex_lock(&l->mutex);
 	*l->last = r;
 	l->last = &r->next;
@@ -237,6 +313,7 @@ int ledger_open(struct loop *loop, const char *dir, struct ledger **ret, struct 
 	l->loop = loop;
 	l->lock = -1;
 	l->last = &l->first;
+	l->ready_end = &l->ready;
 	l->db.path = l->path;
 	l->db.failure = &l->failure;
 	err = ledger_lock(dir, l->path, &l->lock, &unclean, failure);
@@ -276,10 +353,11 @@ void ledger_close(struct ledger **ret)
 	pthread_cond_signal(&l->wake);
 	pthread_mutex_unlock(&l->mutex);
 	pthread_join(l->thread, NULL);
-	if (l->in_hand != NULL)
-		l->in_hand->ledger = NULL;
-	for (struct round *round = l->rounds; round != NULL; round = round->next)
-		round->ledger = NULL;
+	if (l->gone != NULL)
+		*l->gone = true;
+	if (l->door != NULL)
+		l->door->ledger = NULL;
+	free_all(l->ready);
 	ledger_db_close(&l->db);
 	ledger_unlock(&l->lock, l->failure.err == LEDGER_OK);
 	pthread_cond_destroy(&l->wake);
@@ -293,14 +371,12 @@ const char *ledger_error(const struct ledger *l)
 	return l->told.text;
 }
 
-uint64_t ledger_commits(struct ledger *l)
+void ledger_meter(struct ledger *l, struct ledger_meter *ret)
 {
-	uint64_t n;
-
 	pthread_mutex_lock(&l->mutex);
-	n = l->commits;
+	*ret = (struct ledger_meter){ .answers = l->answers, .commits = l->commits, .checkpoints = l->checkpoints,
+		.waiting = l->waiting, .waiting_most = l->waiting_most };
 	pthread_mutex_unlock(&l->mutex);
-	return n;
 }
 
 /* The calls. */

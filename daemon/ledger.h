@@ -2,8 +2,8 @@
  * ledger: the durable record of what is known to be done (SQLite in WAL mode, one file in the state folder). The target is the truth; the ledger is
  * what is known of it.
  *
- * A thread of its own does the work, in the order of the calls; what has piled up is committed as one transaction, then all
- * callbacks of it are called on the loop, in order. When a callback is called with err 0, what was written is durable.
+ * A thread of its own does the work, in the order of the calls; what has piled up is committed as one transaction, then the
+ * callbacks of it are called on the loop, in order, a few ms of them in one turn. When a callback is called with err 0, what was written is durable.
  * Rows given to a call are copied; rows given to a callback live until it returns. The calls take batches and answer by callback so
  * that a database over a network can stand behind the same interface.
  *
@@ -117,8 +117,14 @@ int ledger_open(struct loop *l, const char *dir, struct ledger **ret, struct led
 void ledger_close(struct ledger **l);
 /* What went wrong, "" while nothing did: as of the callbacks that were called so far. */
 const char *ledger_error(const struct ledger *l);
-/* How many transactions were committed so far. */
-uint64_t ledger_commits(struct ledger *l);
+/* How it keeps up. Times in us. */
+struct ledger_meter {
+	struct histogram answers;     /* from the call to its callback */
+	struct histogram commits;     /* of the transactions, what waits for the disk included */
+	struct histogram checkpoints; /* of bringing the write-ahead log into the file */
+	size_t waiting, waiting_most; /* calls without their callback: now, and at most */
+};
+void ledger_meter(struct ledger *l, struct ledger_meter *ret);
 
 typedef void ledger_done_fn(void *arg, int err);
 typedef void ledger_mailboxes_fn(void *arg, int err, const struct ledger_mailbox *rows, size_t n);

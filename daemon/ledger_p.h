@@ -29,6 +29,7 @@ struct request {
 	struct request *next;
 	enum request_kind kind;
 	int err;
+	uint64_t asked;      /* monotonic us */
 	struct arena mem;    /* all rows and texts, asked and answered */
 	union {
 		ledger_done_fn *done;
@@ -78,6 +79,7 @@ struct ledger_db {
 	struct sqlite3 *sql;
 	struct sqlite3_stmt *st[ST_N];
 	const char *path;               /* borrowed */
+	int log_pages;                  /* in the write-ahead log, not yet in the file */
 	struct ledger_failure *failure; /* borrowed; where a call that does not return LEDGER_OK leaves what went wrong */
 };
 
@@ -91,6 +93,8 @@ int ledger_db_open(struct ledger_db *db, bool check);
 void ledger_db_close(struct ledger_db *db);
 /* Works off a list of requests in one transaction: all of it is durable, or nothing of it is written. */
 int ledger_db_work(struct ledger_db *db, struct request *first);
+/* Brings the write-ahead log into the file, as far as no reader is in the way. Nothing depends on its success. */
+void ledger_db_checkpoint(struct ledger_db *db);
 
 /* Makes the folder (0700) if need be, takes the lock and makes the file (0600). *fd is the lock's, to be given to ledger_unlock().
  * *unclean: the last one to have it did not come to its ledger_unlock(clean). */

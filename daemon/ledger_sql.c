@@ -176,6 +176,23 @@ static int make_tables(struct ledger_db *db, int version)
 	return err == LEDGER_OK ? execute(db, "COMMIT") : err;
 }
 
+/* SQLite's own would do its checkpoint within the COMMIT, and all that was committed would wait for it. */
+static int on_log(void *arg, sqlite3 *connection, const char *name, int pages)
+{
+	struct ledger_db *db = arg;
+
+	(void)connection, (void)name;
+	db->log_pages = pages;
+	return SQLITE_OK;
+}
+
+void ledger_db_checkpoint(struct ledger_db *db)
+{
+	/* Where it fails or is held up, the next one is due when the next commit has told of its pages. */
+	db->log_pages = 0;
+	sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 int ledger_db_open(struct ledger_db *db, bool check)
 {
 	sqlite3_int64 version = 0;
@@ -197,7 +214,9 @@ int ledger_db_open(struct ledger_db *db, bool check)
 	if (err == LEDGER_OK)
 		err = execute(db,
 			"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-			"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000");
+			"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA wal_autocheckpoint = 0");
+	if (err == LEDGER_OK)
+		sqlite3_wal_hook(db->sql, on_log, db);
 	if (err == LEDGER_OK && check && version > 0)
 		err = check_damage(db);
 	if (err == LEDGER_OK && version < LEDGER_VERSION)

@@ -357,6 +357,7 @@ int run_go(struct run *r)
 	else
 		begin(r);
 	loop_run(r->loop);
+	run_say_meters(r);
 	return r->broken ? EXIT_LEDGER : 0;
 }
 
@@ -382,6 +383,30 @@ void run_done(struct run *r)
 bool run_was_stopped(const struct run *r)
 {
 	return r->stops > 0;
+}
+
+static double ms(uint64_t us)
+{
+	return (double)us / 1000;
+}
+
+void run_say_meters(const struct run *r)
+{
+	const struct loop_meter *l = loop_meter(r->loop);
+	struct ledger_meter m;
+	log_event(LOG_METER, NULL, "loop: %llu turns in %.1f s, busy for %.1f %% of it; a turn took %.2f ms (half), %.2f ms (99 %%), %.2f ms (most)",
+		(unsigned long long)l->turns.n, ms(l->ran) / 1000, l->ran > 0 ? 100.0 * (double)l->busy / (double)l->ran : 0.0,
+		ms(histogram_percentile(&l->turns, 50)), ms(histogram_percentile(&l->turns, 99)), ms(l->turns.max));
+	if (r->ledger == NULL)
+		return;
+	ledger_meter(r->ledger, &m);
+	log_event(LOG_METER, NULL,
+		"ledger: %llu calls answered after %.1f ms (half), %.1f ms (99 %%), %.1f ms (most), %zu waiting, %zu at most; "
+		"%llu commits of %.1f ms (half), %.1f ms (most); %llu checkpoints of %.1f ms (most)",
+		(unsigned long long)m.answers.n, ms(histogram_percentile(&m.answers, 50)), ms(histogram_percentile(&m.answers, 99)),
+		ms(m.answers.max), m.waiting, m.waiting_most, (unsigned long long)m.commits.n,
+		ms(histogram_percentile(&m.commits, 50)), ms(m.commits.max), (unsigned long long)m.checkpoints.n,
+		ms(m.checkpoints.max));
 }
 
 uint32_t run_count(const struct run *r, enum mailbox_state state)

@@ -60,6 +60,8 @@ int run_load(struct run *r, const char *file);
 int run_open(struct run *r);
 /* Until all is done or a signal stops it. 0, or 74 when said on stderr. */
 int run_go(struct run *r);
+/* How loop and ledger keep up, at debug level; run_go() says it at its end. */
+void run_say_meters(const struct run *r);
 void run_done(struct run *r);
 
 /* Was it ended by a signal? */

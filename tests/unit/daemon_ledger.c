@@ -196,6 +196,13 @@ static void add_skip(int64_t of, const char *path, uint32_t uid, const char *rea
 	cr_assert_eq(wait_for_it(), 0, "%s", ledger_error(ledger));
 }
 
+static struct ledger_meter meter(void)
+{
+	struct ledger_meter m;
+	ledger_meter(ledger, &m);
+	return m;
+}
+
 /* By other means than the ledger's. */
 static void sql(const char *words)
 {
@@ -672,7 +679,7 @@ Test(daemon_ledger, what_piled_up_is_one_transaction_and_answers_keep_their_orde
 {
 	open_ledger();
 	int64_t f = add_folder(add_mailbox("m/a"), "INBOX");
-	uint64_t before = ledger_commits(ledger);
+	uint64_t before = meter().commits.n;
 	cr_assert_eq(before, 2);
 	/* Somebody else writes: the ledger's thread waits, and does not fail. */
 	sqlite3 *db;
@@ -687,7 +694,7 @@ Test(daemon_ledger, what_piled_up_is_one_transaction_and_answers_keep_their_orde
 		};
 		ledger_add_batches(ledger, &row, 1, on_in_order, (void *)(intptr_t)i);
 	}
-	cr_assert_eq(ledger_commits(ledger), before);
+	cr_assert_eq(meter().commits.n, before);
 	cr_assert_eq(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	cr_assert_eq(order_n, 0); /* never from within the call */
@@ -695,8 +702,8 @@ Test(daemon_ledger, what_piled_up_is_one_transaction_and_answers_keep_their_orde
 	for (int i = 0; i < order_want; i++)
 		cr_assert_eq(order[i], i);
 	/* The one that the thread had taken before it had to wait, and all others. */
-	cr_assert_leq(ledger_commits(ledger), before + 2);
-	cr_assert_gt(ledger_commits(ledger), before);
+	cr_assert_leq(meter().commits.n, before + 2);
+	cr_assert_gt(meter().commits.n, before);
 	add_mailbox("m/a");
 	cr_assert_eq(mailbox[0].copied, 4096);
 }
@@ -736,7 +743,131 @@ Test(daemon_ledger, ten_thousand_mailboxes_at_once)
 		loop_run(loop);
 	}
 	cr_assert_lt(seconds() - start, 10.0);
-	cr_assert_eq(ledger_commits(ledger), 2);
+	cr_assert_eq(meter().commits.n, 2);
+}
+
+static int late;
+
+static void on_late(void *arg)
+{
+	late++;
+	loop_stop(arg);
+}
+
+static int slow_answers;
+
+static void on_slow(void *arg, int err)
+{
+	cr_assert_eq(err, 0);
+	slow_answers++;
+	usleep(3000);
+	if (slow_answers == 1)
+		loop_post(arg, on_late, arg);
+	if (slow_answers == 20)
+		loop_stop(arg);
+}
+
+Test(daemon_ledger, answers_leave_others_their_turn)
+{
+	open_ledger();
+	sqlite3 *db;
+	cr_assert_eq(sqlite3_open(file, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	for (int i = 0; i < 20; i++)
+		ledger_clear_skips(ledger, 1, "a", 1, on_slow, loop);
+	cr_assert_eq(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	while (late == 0)
+		loop_run(loop);
+	cr_assert_leq(slow_answers, 10, "%d answers came before the one who asked during the first", slow_answers);
+	while (slow_answers < 20)
+		loop_run(loop);
+}
+
+static void on_hundredth(void *arg, int err)
+{
+	cr_assert_eq(err, 0);
+	if (arg != NULL)
+		loop_stop(loop);
+}
+
+Test(daemon_ledger, the_meter_tells_how_long_calls_waited)
+{
+	open_ledger();
+	cr_assert_eq(meter().answers.n, 0);
+	sqlite3 *db;
+	cr_assert_eq(sqlite3_open(file, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	for (int i = 1; i <= 100; i++)
+		ledger_clear_skips(ledger, 1, "a", 1, on_hundredth, i == 100 ? loop : NULL);
+	cr_assert_eq(meter().waiting, 100);
+	usleep(50000);
+	cr_assert_eq(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	loop_run(loop);
+	struct ledger_meter m = meter();
+	cr_assert_eq(m.waiting, 0);
+	cr_assert_eq(m.waiting_most, 100);
+	cr_assert_eq(m.answers.n, 100);
+	cr_assert_geq(histogram_percentile(&m.answers, 1), 50000);
+	cr_assert_geq(m.commits.n, 1);
+}
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+	cr_assert_eq(stat(path, &st), 0, "%s", path);
+	return st.st_size;
+}
+
+/* Without looking away: a timer that goes on until it is so. */
+static void until_checkpoint(void *arg)
+{
+	struct timer **t = arg;
+	if (meter().checkpoints.n > 0)
+		loop_stop(loop);
+	else
+		timer_set(*t, 20);
+}
+
+Test(daemon_ledger, the_log_is_brought_into_the_file_when_there_is_nothing_to_do)
+{
+	open_ledger();
+	int64_t f = add_folder(add_mailbox("m/a"), "INBOX");
+	add_batch(f, "1:5", "1:5");
+	struct timer *t = timer_new(loop, until_checkpoint, &t);
+	timer_set(t, 20);
+	loop_run(loop);
+	timer_free(&t);
+	/* The file alone, as in a copy without its log, has the batch. */
+	char command[256], copy[96];
+	path_set(copy, "copy");
+	snprintf(command, sizeof(command), "cp '%s' '%s'", file, copy);
+	cr_assert_eq(system(command), 0);
+	strcpy(file, copy);
+	char uids[16];
+	sql_text("SELECT source_uids FROM batches", uids, sizeof(uids));
+	cr_assert_str_eq(uids, "1:5");
+}
+
+Test(daemon_ledger, the_log_does_not_grow_without_end)
+{
+	static char uids[60000];
+	char wal[96];
+	open_ledger();
+	int64_t f = add_folder(add_mailbox("m/a"), "INBOX");
+	memset(uids, '1', sizeof(uids) - 1);
+	for (size_t i = 1; i < sizeof(uids) - 2; i += 2)
+		uids[i] = ',';
+	path_set(wal, "ledger.sqlite-wal");
+	off_t grown = 0;
+	for (int i = 0; i < 250; i++) {
+		add_batch(f, uids, uids);
+		grown += 2 * (off_t)sizeof(uids);
+	}
+	cr_assert_gt(grown, 28 << 20);
+	cr_assert_gt(meter().checkpoints.n, 0);
+	cr_assert_lt(size_of(wal), 22 << 20);
 }
 
 /* Closing and coming back. */
@@ -1139,7 +1270,7 @@ Test(daemon_ledger, no_more_bytes_can_be_written)
 	open_ledger();
 	int64_t f = add_folder(add_mailbox("m/a"), "INBOX");
 	add_batch(f, "1", "1");
-	uint64_t commits = ledger_commits(ledger);
+	uint64_t commits = meter().commits.n;
 	memset(uids, '1', sizeof(uids) - 1);
 	for (size_t i = 1; i < sizeof(uids) - 2; i += 2)
 		uids[i] = ',';
@@ -1164,7 +1295,7 @@ Test(daemon_ledger, no_more_bytes_can_be_written)
 	ledger_load_folders(ledger, 1, on_folders, &loop);
 	cr_assert_eq(wait_for_it(), LEDGER_FAILED);
 	cr_assert_str_eq(ledger_error(ledger), words);
-	cr_assert_eq(ledger_commits(ledger), commits);
+	cr_assert_eq(meter().commits.n, commits);
 
 	/* What had been answered before is there, and nothing else. */
 	reopen();
@@ -1240,7 +1371,7 @@ Test(daemon_ledger, asks_while_the_thread_is_at_work)
 		ledger_add_batches(ledger, &row, 1, NULL, NULL);
 		ledger_load_sets(ledger, f, 0, 0, on_load, NULL);
 		cr_assert_str_eq(ledger_error(ledger), "");
-		ledger_commits(ledger);
+		(void)meter();
 	}
 	loop_run(loop);
 	cr_assert_eq(load_folders(1), 1);
