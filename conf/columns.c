@@ -113,7 +113,39 @@ static int columns_check_known(struct columns *columns, struct conf_error *err)
 	return 0;
 }
 
-int columns_check(struct columns *columns, struct conf_error *err)
+/* The server whose administrator makes the column useless, or NULL. Exchange's Password is for both sides where TargetPassword is missing. */
+static const char *column_useless(const struct columns *columns, enum mailbox_field field,
+				  const struct mailbox_admins *admins)
+{
+	bool both = columns->exchange && !columns->has[MAILBOX_TARGET_PASSWORD];
+
+	if (field == MAILBOX_TARGET_PASSWORD || (field == MAILBOX_SOURCE_PASSWORD && both && admins->source))
+		return admins->target;
+	return field == MAILBOX_SOURCE_PASSWORD ? admins->source : NULL;
+}
+
+static int columns_check_needed(const struct columns *columns, const struct mailbox_admins *admins,
+				struct conf_error *err)
+{
+	for (size_t i = 0; i < KNOWN_N; i++) {
+		const struct column *column = &known[i];
+		const char *server = column_useless(columns, column->field, admins);
+
+		if (column->exchange != columns->exchange)
+			continue;
+		if (columns->has[column->field] && server)
+			return conf_error_set(err, "the column %s is of no use: the admin_user of server "
+					      "\"%s\" logs in for all; leave the column out",
+					      column->name, server);
+		if (!columns->has[column->field] && !server && !column->optional)
+			return conf_error_set(err, "the column %s is missing; the columns are %s",
+					      column->name, columns->exchange ? EXCHANGE : NATIVE);
+	}
+	return 0;
+}
+
+int columns_check(struct columns *columns, const struct mailbox_admins *admins,
+		  struct conf_error *err)
 {
 	if (columns_check_known(columns, err) < 0)
 		return -1;
@@ -131,11 +163,5 @@ int columns_check(struct columns *columns, struct conf_error *err)
 					      columns->seen[i], columns->seen[0]);
 		columns->has[column->field] = true;
 	}
-	for (size_t i = 0; i < KNOWN_N; i++) {
-		if (known[i].exchange == columns->exchange && !known[i].optional &&
-		    !columns->has[known[i].field])
-			return conf_error_set(err, "the column %s is missing; the columns are %s",
-					      known[i].name, columns->exchange ? EXCHANGE : NATIVE);
-	}
-	return 0;
+	return columns_check_needed(columns, admins, err);
 }

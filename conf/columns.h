@@ -32,6 +32,7 @@ void columns_add(struct columns *columns, const char *name, size_t len);
  * name from the file is repeated only when the line is clearly a header: the
  * first line of a list without one has passwords in it.
  */
-int columns_check(struct columns *columns, struct conf_error *err);
+int columns_check(struct columns *columns, const struct mailbox_admins *admins,
+		  struct conf_error *err);
 
 #endif

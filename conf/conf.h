@@ -25,6 +25,8 @@ struct conf_server {
 	struct conf_url url;		/* its user is NULL */
 	const char *ca_file;		/* NULL: the system's certificates */
 	bool allow_plaintext;
+	const char *admin_user;		/* NULL: every user logs in himself */
+	const char *admin_password_file;	/* NULL when admin_user is */
 	int max_connections;
 	int connections_per_mailbox;
 	int line;			/* of the section in the file */

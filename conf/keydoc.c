@@ -22,7 +22,9 @@ struct sample_section {
 static const struct sample_section sample_sections[] = {
 	{ CONF_SECTION_SERVER, "old", "A server that mailboxes are copied from or to.",
 	  { { CONF_SECTION_SERVER, "url", "imaps://imap.old.example" },
-	    { CONF_SECTION_SERVER, "ca_file", "/etc/ssl/certs/old-ca.pem" } } },
+	    { CONF_SECTION_SERVER, "ca_file", "/etc/ssl/certs/old-ca.pem" },
+	    { CONF_SECTION_SERVER, "admin_user", "mover" },
+	    { CONF_SECTION_SERVER, "admin_password_file", "/etc/godwit/old.secret" } } },
 	{ CONF_SECTION_SERVER, "new", NULL,
 	  { { CONF_SECTION_SERVER, "url", "imaps://imap.new.example" } } },
 	{ CONF_SECTION_MIGRATION, "acme", "Which mailboxes go from where to where; "

@@ -338,6 +338,15 @@ static int load_check_control(struct loader *l, const struct conf_key *key, int 
 	return 0;
 }
 
+/* systemd gives a service its credentials in a folder of its own, with modes that say less than the access lists beside them. */
+static bool load_is_credential(const char *path)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	size_t n = folder ? strlen(folder) : 0;
+
+	return n > 0 && strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
 /* Is there a file that can be read? Passwords in it are to be nobody else's. */
 static int load_check_file(struct loader *l, const struct conf_key *key, int line,
 			   const char *path)
@@ -345,6 +354,8 @@ static int load_check_file(struct loader *l, const struct conf_key *key, int lin
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st = { 0 };
 	int rc = fd < 0 ? -1 : fstat(fd, &st);
+	bool secret = key->section == CONF_SECTION_MIGRATION ||
+		      strcmp(key->name, "admin_password_file") == 0;
 	char *text;
 
 	if (rc == 0 && S_ISDIR(st.st_mode)) {
@@ -356,7 +367,7 @@ static int load_check_file(struct loader *l, const struct conf_key *key, int lin
 			  key->name, path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	if (rc < 0 || key->section != CONF_SECTION_MIGRATION || (st.st_mode & 077) == 0)
+	if (rc < 0 || !secret || (st.st_mode & 077) == 0 || load_is_credential(path))
 		return rc;
 	if (asprintf(&text, "%s: holds passwords and has the mode %04o, open to others than its "
 		     "owner; chmod 600 it", path, (unsigned)(st.st_mode & 07777)) < 0)
@@ -471,6 +482,24 @@ static int load_object(struct loader *l, enum conf_section section, cfg_t *cfg, 
 	return 0;
 }
 
+/* An administrator is a name and a password, or nobody. */
+static int load_check_admin(struct loader *l, const struct conf_server *s)
+{
+	if (!s->admin_user != !s->admin_password_file)
+		return LOAD_FAIL(l, s->line, "server \"%s\" has %s without %s; write both, or none",
+				 s->name, s->admin_user ? "admin_user" : "admin_password_file",
+				 s->admin_user ? "admin_password_file" : "admin_user");
+	for (const char *p = s->admin_user; p && *p; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return LOAD_FAIL(l, s->line, "admin_user of server \"%s\" has a control "
+					 "character in it; leave that out", s->name);
+	}
+	if (s->admin_user && !conf_value_is_utf8(s->admin_user, strlen(s->admin_user)))
+		return LOAD_FAIL(l, s->line, "admin_user of server \"%s\" is not UTF-8; "
+				 "save the file as UTF-8", s->name);
+	return 0;
+}
+
 static int load_sections(struct loader *l)
 {
 	struct conf *conf = l->conf;
@@ -492,7 +521,7 @@ static int load_sections(struct loader *l)
 			s->name = name;
 			s->line = item->line;
 			if (load_object(l, CONF_SECTION_SERVER, cfg_getnsec(l->cfg, "server", server),
-					i + 1, item->line, s) < 0)
+					i + 1, item->line, s) < 0 || load_check_admin(l, s) < 0)
 				return -1;
 			server++;
 		} else {

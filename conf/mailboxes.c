@@ -17,12 +17,14 @@
 #define CHUNK 16384
 #define FIELD_RAW_MAX (2 * MAILBOXES_FIELD_MAX + 1024)	/* with doubled quotes and blanks */
 #define TEXTS_FIRST_MAX (64u * 1024 * 1024)
+#define NO_TEXT UINT32_MAX	/* a password that the list does not have */
 #define SHOWN 128		/* bytes of a user in a message */
 
 /* A list being read. */
 struct reader {
 	const char *path;
 	struct mailbox_list *list;
+	const struct mailbox_admins *admins;
 	struct conf_error *err;
 	bool failed;		/* err is filled in; the parser's callbacks cannot say so */
 
@@ -170,9 +172,11 @@ static int row_check_values(struct reader *r)
 	int field = 0;
 
 	for (; field < MAILBOX_FIELD_N && !why; field++) {
-		const char *text = r->list->texts + r->row.at[field];
+		const char *text = r->row.at[field] == NO_TEXT ? NULL : r->list->texts + r->row.at[field];
 		bool is_user = field == MAILBOX_SOURCE_USER || field == MAILBOX_TARGET_USER;
 
+		if (!text)
+			continue;
 		if (*text == '\0')
 			why = "is empty; every mailbox needs one";
 		else if (is_user && !conf_value_is_utf8(text, strlen(text)))
@@ -209,7 +213,11 @@ static void row_end(struct reader *r)
 
 	if (row_check_count(r) < 0)
 		return;
-	if (!r->columns.has[MAILBOX_TARGET_PASSWORD])
+	if (!r->columns.has[MAILBOX_SOURCE_PASSWORD])
+		r->row.at[MAILBOX_SOURCE_PASSWORD] = NO_TEXT;
+	if (r->admins->target)
+		r->row.at[MAILBOX_TARGET_PASSWORD] = NO_TEXT;
+	else if (!r->columns.has[MAILBOX_TARGET_PASSWORD])
 		r->row.at[MAILBOX_TARGET_PASSWORD] = r->row.at[MAILBOX_SOURCE_PASSWORD];
 	if (row_check_values(r) < 0)
 		return;
@@ -239,7 +247,7 @@ static void header_end(struct reader *r)
 	struct conf_error why;
 
 	r->header_done = true;
-	if (columns_check(&r->columns, &why) < 0)
+	if (columns_check(&r->columns, r->admins, &why) < 0)
 		reader_fail(r, r->row_line, why.text);
 }
 
@@ -370,9 +378,10 @@ static int reader_all(struct reader *r, struct csv_parser *csv, int fd)
 	return 0;
 }
 
-int mailboxes_load(const char *path, struct mailbox_list *ret, struct conf_error *err)
+int mailboxes_load(const char *path, const struct mailbox_admins *admins, struct mailbox_list *ret,
+		   struct conf_error *err)
 {
-	struct reader r = { .path = path, .list = ret, .err = err, .line = 1 };
+	struct reader r = { .path = path, .list = ret, .admins = admins, .err = err, .line = 1 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct csv_parser csv;
 	int rc;
@@ -400,7 +409,9 @@ int mailboxes_load(const char *path, struct mailbox_list *ret, struct conf_error
 
 const char *mailboxes_get(const struct mailbox_list *list, size_t row, enum mailbox_field field)
 {
-	return list->texts + list->rows[row].at[field];
+	uint32_t at = list->rows[row].at[field];
+
+	return at == NO_TEXT ? NULL : list->texts + at;
 }
 
 void mailboxes_free(struct mailbox_list *list)

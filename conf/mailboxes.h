@@ -8,6 +8,10 @@
  * login; here it does: a further column TargetPassword holds it, and without
  * that column the password of the source is used on both sides.
  *
+ * Where an administrator logs in on behalf of the users, the column of that
+ * side's passwords is left out: one that nobody uses is an error, so that no
+ * passwords lie about without need.
+ *
  * Invariants: no value is empty; users are UTF-8 without control characters;
  * no two rows have the same target user, compared without regard to the case
  * of ASCII letters, as nearly every server does.
@@ -49,12 +53,25 @@ struct mailbox_list {
 };
 
 /*
+ * The servers where an administrator logs in on behalf of the users, by name;
+ * NULL: there, every user does himself and needs a password.
+ */
+struct mailbox_admins {
+	const char *source;
+	const char *target;
+};
+
+/*
  * Returns 0, or EX_DATAERR (65) with "FILE:LINE: ..." in err and an empty list.
  * A list without rows is no error. mailboxes_free() is due after success.
  */
-int mailboxes_load(const char *path, struct mailbox_list *ret, struct conf_error *err);
+int mailboxes_load(const char *path, const struct mailbox_admins *admins, struct mailbox_list *ret,
+		   struct conf_error *err);
 
-/* A value of a row (row < row_n), valid until mailboxes_free(). */
+/*
+ * A value of a row (row < row_n), valid until mailboxes_free(). NULL for a
+ * password that the list does not have, since an administrator logs in.
+ */
 const char *mailboxes_get(const struct mailbox_list *list, size_t row, enum mailbox_field field);
 
 /* Wipes and frees; the list may be NULL or zero, and is empty afterwards. */

@@ -18,13 +18,15 @@ struct endpoint {            /* borrowed for the life of the conn */
 	bool tls_first;          /* imaps; else STARTTLS is required */
 	bool allow_plaintext;    /* STARTTLS where offered, else none */
 	const char *ca_file;     /* NULL: the system's */
+	const char *admin_user;  /* logs in on behalf of the users (SASL PLAIN, RFC 4616); NULL: they do so themselves */
+	const char *admin_password;
 	uint64_t connect_timeout; /* ms: name, TCP, TLS from the first byte */
 	uint64_t login_timeout;   /* ms: from there until the login is answered, STARTTLS included */
 };
 
 struct credentials {         /* borrowed until CONN_UP or CONN_DOWN */
 	const char *user;
-	const char *password;
+	const char *password;     /* not used where an administrator logs in */
 };
 
 enum conn_fault {

@@ -271,16 +271,19 @@ static void failure_tls(struct conn_failure *f, CURLcode result, const struct co
 		failure_set(f, CONN_FAULT_TLS, CODE_NONE, "the certificate of %s is not trusted (%s); if it should be, name its authority with ca_file (copy: --ca-file)", where, reason);
 }
 
-static void failure_refused(struct conn_failure *f, const struct conn_words *w, bool login)
+static void failure_refused(struct conn_failure *f, const struct conn *c)
 {
+	const struct conn_words *w = &c->dialing->words;
 	const char *more = w->bye ? w->parting : w->other;
-	failure_set(f, login ? CONN_FAULT_LOGIN : CONN_FAULT_LOST, w->refusal_code, "%s%s%s", w->refusal, more[0] != '\0' ? "; " : "",
-		more);
+	char words[sizeof(w->refusal) + sizeof(w->parting) + 2];
+	snprintf(words, sizeof(words), "%s%s%s", w->refusal, more[0] != '\0' ? "; " : "", more);
+	conn_words_refused(f, w->refusal_code, words, c->ep, c->dialing->login);
 }
 
 /* What the server said decides before what curl made of it. True: it did. */
-static bool failure_of_words(struct conn_failure *f, CURLcode result, const struct conn_words *w, const char *where)
+static bool failure_of_words(struct conn_failure *f, CURLcode result, const struct conn *c, const char *where)
 {
+	const struct conn_words *w = &c->dialing->words;
 	bool protocol = result == CURLE_LOGIN_DENIED || result == CURLE_WEIRD_SERVER_REPLY || result == CURLE_RECV_ERROR ||
 			result == CURLE_SEND_ERROR || result == CURLE_GOT_NOTHING || result == CURLE_AUTH_ERROR ||
 			result == CURLE_REMOTE_ACCESS_DENIED;
@@ -289,12 +292,13 @@ static bool failure_of_words(struct conn_failure *f, CURLcode result, const stru
 	} else if (!protocol) {
 		return false;
 	} else if (w->refused && (result == CURLE_LOGIN_DENIED || result == CURLE_AUTH_ERROR || result == CURLE_REMOTE_ACCESS_DENIED)) {
-		failure_refused(f, w, true);
+		failure_refused(f, c);
 	} else if (w->bye) {
 		failure_set(f, CONN_FAULT_LOST, w->parting_code, "%s", w->parting);
 		f->bye = true;
 	} else if (result == CURLE_LOGIN_DENIED) {
-		failure_set(f, CONN_FAULT_LOGIN, CODE_NONE, "%s offers no way to log in with a password", where);
+		failure_set(f, CONN_FAULT_LOGIN, CODE_NONE, c->ep->admin_user != NULL ?
+			"%s offers no way to log in on behalf of others (AUTH=PLAIN)" : "%s offers no way to log in with a password", where);
 	} else if (w->other[0] != '\0') {
 		failure_set(f, CONN_FAULT_LOST, w->other_code, "%s", w->other);
 	} else {
@@ -358,12 +362,12 @@ static void failure_of_curl(struct conn_failure *f, CURLcode result, const struc
 	}
 }
 
-static void mask_words(struct dialing *g)
+static void mask_words(struct conn *c)
 {
-	struct conn_words *w = &g->words;
-	conn_words_mask(w->refusal, sizeof(w->refusal), g->login->user, g->login->password);
-	conn_words_mask(w->parting, sizeof(w->parting), g->login->user, g->login->password);
-	conn_words_mask(w->other, sizeof(w->other), g->login->user, g->login->password);
+	struct conn_words *w = &c->dialing->words;
+	conn_words_mask(w->refusal, sizeof(w->refusal), c->ep, c->dialing->login);
+	conn_words_mask(w->parting, sizeof(w->parting), c->ep, c->dialing->login);
+	conn_words_mask(w->other, sizeof(w->other), c->ep, c->dialing->login);
 }
 
 /* Looks again at the earliest moment at which one of the two could have run out: curl does not tell when it gets from one to the other. */
@@ -383,9 +387,9 @@ static void on_dial_timer(void *arg)
 	struct conn_failure f;
 	char where[300];
 	conn_where(c, where, sizeof(where));
-	mask_words(g);
+	mask_words(c);
 	if (g->words.bye)
-		failure_of_words(&f, CURLE_RECV_ERROR, &g->words, where);
+		failure_of_words(&f, CURLE_RECV_ERROR, c, where);
 	else if (connected == 0)
 		failure_set(&f, CONN_FAULT_TIMEOUT, CODE_NONE, "no connection to %s within %g s", where,
 			seconds(c->ep->connect_timeout));
@@ -408,12 +412,12 @@ static void dial_done(struct conn *c, CURLcode result)
 		conn_open(c, &caps);
 		return;
 	}
-	mask_words(g);
+	mask_words(c);
 	struct conn_failure f;
 	char where[300];
 	const char *error = g->error[0] != '\0' ? g->error : curl_easy_strerror(result);
 	conn_where(c, where, sizeof(where));
-	if (!failure_of_words(&f, result, &g->words, where))
+	if (!failure_of_words(&f, result, c, where))
 		failure_of_curl(&f, result, c, error, where);
 	conn_tell_down(c, &f);
 }
@@ -466,8 +470,13 @@ static CURLcode set_options(struct conn *c)
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_USE_SSL, ep->allow_plaintext ? (long)CURLUSESSL_TRY : (long)CURLUSESSL_ALL);
-	SET(CURLOPT_USERNAME, g->login->user);
-	SET(CURLOPT_PASSWORD, g->login->password);
+	if (ep->admin_user != NULL) {
+		/* No other mechanism has a place for the second name. */
+		SET(CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN");
+		SET(CURLOPT_SASL_AUTHZID, g->login->user);
+	}
+	SET(CURLOPT_USERNAME, ep->admin_user != NULL ? ep->admin_user : g->login->user);
+	SET(CURLOPT_PASSWORD, ep->admin_user != NULL ? ep->admin_password : g->login->password);
 	SET(CURLOPT_HEADERFUNCTION, on_line);
 	SET(CURLOPT_HEADERDATA, (void *)c);
 	SET(CURLOPT_WRITEFUNCTION, on_body);

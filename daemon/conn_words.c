@@ -2,6 +2,7 @@
 
 #include "buf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A line of a login is short; what does not fit is not worth keeping. */
@@ -159,23 +160,39 @@ static void mask_base64(char *text, size_t size, const char *p, size_t n)
 	free(secret);
 }
 
-void conn_words_mask(char *text, size_t size, const char *user, const char *password)
+void conn_words_mask(char *text, size_t size, const struct endpoint *ep, const struct credentials *login)
 {
-	size_t n = strlen(password), user_n = strlen(user);
-	if (n < PASSWORD_MASKED_FROM)
+	bool admin = ep->admin_user != NULL;
+	const char *password = admin ? ep->admin_password : login->password;
+	struct span parts[] = { span_str(admin ? login->user : ""), span_str(admin ? ep->admin_user : login->user), span_str(password) };
+	if (parts[2].n < PASSWORD_MASKED_FROM)
 		return;
 	mask_one(text, size, password);
-	mask_base64(text, size, password, n);
+	mask_base64(text, size, password, parts[2].n);
 	/* The message of SASL PLAIN (RFC 4616). */
-	char *plain = malloc(user_n + n + 2);
+	size_t plain_n = parts[0].n + parts[1].n + parts[2].n + 2;
+	char *plain = malloc(plain_n), *to = plain;
 	if (plain == NULL) {
 		text[0] = '\0';
 		return;
 	}
-	plain[0] = '\0';
-	memcpy(plain + 1, user, user_n + 1);
-	memcpy(plain + user_n + 2, password, n);
-	mask_base64(text, size, plain, user_n + n + 2);
-	explicit_bzero(plain, user_n + n + 2);
+	for (int i = 0; i < 3; i++) {
+		if (i > 0)
+			*to++ = '\0';
+		memcpy(to, parts[i].p, parts[i].n);
+		to += parts[i].n;
+	}
+	mask_base64(text, size, plain, plain_n);
+	explicit_bzero(plain, plain_n);
 	free(plain);
+}
+
+void conn_words_refused(struct conn_failure *f, enum code code, const char *words, const struct endpoint *ep, const struct credentials *login)
+{
+	char whose[200] = "";
+	int n = 0;
+	if (ep->admin_user != NULL)
+		n = snprintf(whose, sizeof(whose), " (login of \"%.80s\" on behalf of \"%.80s\")", ep->admin_user, login->user);
+	*f = (struct conn_failure){ .fault = CONN_FAULT_LOGIN, .code = code };
+	snprintf(f->text, sizeof(f->text), "%.*s%s", (int)sizeof(f->text) - 1 - n, words, whose);
 }

@@ -5,7 +5,7 @@
 #ifndef GODWIT_CONN_WORDS_H
 #define GODWIT_CONN_WORDS_H
 
-#include "resp.h"
+#include "conn.h"
 
 struct conn_words {
 	bool greeted;           /* a line has come */
@@ -23,6 +23,8 @@ struct conn_words {
 /* Takes one line of the server's in. */
 void conn_words_line(struct conn_words *w, struct span line);
 /* Replaces what would give the password away, plain or as a SASL message, by "***". In place; `text` never grows beyond `size`. */
-void conn_words_mask(char *text, size_t size, const char *user, const char *password);
+void conn_words_mask(char *text, size_t size, const struct endpoint *ep, const struct credentials *login);
+/* A login that the server refused with these words, masked already: adds whose login it was when it was not the user's own. */
+void conn_words_refused(struct conn_failure *f, enum code code, const char *words, const struct endpoint *ep, const struct credentials *login);
 
 #endif

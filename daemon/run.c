@@ -62,6 +62,19 @@ static int check_conf(const struct conf *conf, struct conf_error *err)
 	return 0;
 }
 
+static int read_admin_passwords(struct run *r, struct conf_error *err)
+{
+	r->admin_passwords = calloc(r->conf->server_n, sizeof(*r->admin_passwords));
+	if (r->admin_passwords == NULL)
+		abort();
+	for (size_t i = 0; i < r->conf->server_n; i++) {
+		const char *file = r->conf->servers[i].admin_password_file;
+		if (file != NULL && password_read_file(file, r->admin_passwords[i], err) != 0)
+			return EXIT_CONFIGURATION;
+	}
+	return 0;
+}
+
 int run_load(struct run *r, const char *file)
 {
 	struct conf_error err;
@@ -70,6 +83,8 @@ int run_load(struct run *r, const char *file)
 		r->conf = r->conf_loaded;
 		rc = check_conf(r->conf, &err);
 	}
+	if (rc == 0)
+		rc = read_admin_passwords(r, &err);
 	if (rc != 0) {
 		say(err.text);
 		return rc;
@@ -81,7 +96,12 @@ int run_load(struct run *r, const char *file)
 		abort();
 	/* All bad lists are told, not only the first. */
 	for (size_t i = 0; i < r->conf->migration_n; i++) {
-		if (mailboxes_load(r->conf->migrations[i].mailboxes, &r->lists[i], &err) != 0) {
+		const struct conf_migration *m = &r->conf->migrations[i];
+		struct mailbox_admins admins = {
+			.source = m->source->admin_user != NULL ? m->source->name : NULL,
+			.target = m->target->admin_user != NULL ? m->target->name : NULL,
+		};
+		if (mailboxes_load(m->mailboxes, &admins, &r->lists[i], &err) != 0) {
 			say(err.text);
 			rc = EXIT_LIST;
 		}
@@ -247,6 +267,8 @@ static void add_servers(struct run *r)
 			.tls_first = v->url.tls_first,
 			.allow_plaintext = v->allow_plaintext,
 			.ca_file = v->ca_file,
+			.admin_user = v->admin_user,
+			.admin_password = v->admin_user != NULL ? r->admin_passwords[i] : NULL,
 			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
 			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
 		};
@@ -375,6 +397,9 @@ void run_done(struct run *r)
 		mailboxes_free(&r->lists[i]);
 	free(r->lists);
 	free(r->endpoints);
+	if (r->admin_passwords != NULL)
+		explicit_bzero(r->admin_passwords, r->conf->server_n * sizeof(*r->admin_passwords));
+	free(r->admin_passwords);
 	free(r->left_out);
 	conf_free(&r->conf_loaded);
 	*r = (struct run){ 0 };

@@ -10,6 +10,7 @@
 
 #include "conf.h"
 #include "mailboxes.h"
+#include "password.h"
 #include "sched.h"
 
 /* Exit codes (sysexits where there is one). */
@@ -39,6 +40,7 @@ struct run {
 	struct mailbox_list *lists; /* of each migration */
 	size_t list_n;
 	struct endpoint *endpoints; /* of each server */
+	char (*admin_passwords)[PASSWORD_SIZE]; /* of each server; NULL: no list was loaded */
 
 	struct loop *loop;
 	struct dialer *dialer;

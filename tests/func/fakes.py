@@ -24,10 +24,10 @@ def by_user(boxes, rest=None):
     from lab.fakebox import Session
 
     class Many(Session):
-        def let_in(self, user, password):
-            answer = super().let_in(user, password)
+        def let_in(self, user, password, behalf=""):
+            answer = super().let_in(user, password, behalf)
             if self.user:
-                self.box = boxes.get(user, rest or self.box)
+                self.box = boxes.get(self.user, rest or self.box)
             return answer
 
     async def behave(connection):

@@ -52,11 +52,12 @@ class Dovecot:
     def __init__(self, dir, name, tls="starttls+imaps", format="maildir", separator="/", prefix="", users=None,
                  capability_remove=(), capability_add=(), fsync="optimized", extra_config="", cert="good",
                  auth_failure_delay=None, auth_penalty=True, tz="UTC", max_userip_connections=1000,
-                 imap_service_count=1, host="127.0.0.1", detach=False):
+                 imap_service_count=1, masters=None, host="127.0.0.1", detach=False):
         """`tls`: "starttls+imaps" (both ports) or "none" (imap_port only, login in plaintext).
         `cert`: "good", "wrong-host", "expired", "other-ca", or a pair of files (certificate, key).
         `auth_failure_delay`: e.g. "0 secs"; None keeps Dovecot's 2 secs. `auth_penalty` False takes away the growing
-        delay that it gives to an address with many failures. `tz`: the zone in which INTERNALDATE is printed."""
+        delay that it gives to an address with many failures. `masters`: name -> password, of accounts that may log in on
+        behalf of others. `tz`: the zone in which INTERNALDATE is printed."""
         if tls not in ("starttls+imaps", "none"):
             raise ValueError("tls: %r" % tls)
         self.binary = find_binary()
@@ -67,7 +68,7 @@ class Dovecot:
         self.fsync, self.extra_config, self.tz = fsync, extra_config, tz
         self.auth_failure_delay, self.auth_penalty = auth_failure_delay, auth_penalty
         self.max_userip_connections, self.imap_service_count = max_userip_connections, imap_service_count
-        self.host, self.detach = host, detach
+        self.masters, self.host, self.detach = dict(masters or {}), host, detach
         self.folder = os.path.join(os.path.realpath(dir), name)
         os.makedirs(self.folder, exist_ok=True)
         os.chmod(self.folder, 0o755)
@@ -187,6 +188,8 @@ class Dovecot:
         os.makedirs(self.users_folder, exist_ok=True)
         with open(self.users_folder + ".conf", "w") as out:
             out.write(LOOKUP[self.syntax] % self.users_folder)
+        with open(os.path.join(self.folder, "masters"), "w") as out:
+            out.writelines("%s:{PLAIN}%s\n" % master for master in self.masters.items())
         for gone in set(os.listdir(self.users_folder)) - set(self.users):
             os.unlink(os.path.join(self.users_folder, gone))
         for user, password in self.users.items():
@@ -245,6 +248,8 @@ class Dovecot:
             "extra": self._capability() + self.extra_config,
         }
         text = SYNTAX[self.syntax] % values + BASE % values
+        if self.masters:
+            text += MASTERS[self.syntax] % values
         if self.auth_failure_delay is not None:
             text += "auth_failure_delay = %s\n" % self.auth_failure_delay
         if not self.auth_penalty:
@@ -295,6 +300,19 @@ function auth_password_verify(request, password)
   end
   return dovecot.auth.PASSDB_RESULT_OK, {}
 end
+"""}
+
+MASTERS = {"2.3": """\
+passdb {
+  driver = passwd-file
+  args = %(folder)s/masters
+  master = yes
+}
+""", "2.4": """\
+passdb passwd-file {
+  passwd_file_path = %(folder)s/masters
+  master = yes
+}
 """}
 
 # What the two versions call differently. BASE, which both understand, follows. The login process of 2.3 is the

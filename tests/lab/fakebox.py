@@ -93,11 +93,13 @@ class Box:
     `append_answer(number, message)`: called for every message appended, before it is stored; an answer such as
     b"NO [OVERQUOTA] full" refuses the whole command. `before_literal(number)`: the same, in place of the "+".
     `stop_reading_at`: in each literal, after so many bytes, nothing is read until `go_on()`.
+    `mechanisms`: of SASL, as offered; a login on behalf of another (PLAIN) is always possible.
     `append_delay`: seconds between having a message and storing it; it is stored even when the client has gone."""
 
     def __init__(self, users=None, without=(), extra=(), separator="/", prefix="", starttls=False, hook=None,
                  append_answer=None, before_literal=None, stop_reading_at=None, append_delay=0, keep=1 << 20,
-                 greeting="ready", trickle=None):
+                 greeting="ready", trickle=None, mechanisms=("PLAIN", "LOGIN")):
+        self.mechanisms = mechanisms
         self.users, self.separator, self.prefix, self.starttls = users, separator, prefix, starttls
         self.capabilities = [c for c in CAPABILITIES if c not in without] + list(extra)
         self.hook, self.append_answer, self.before_literal = hook, append_answer, before_literal
@@ -144,7 +146,7 @@ class Session:
             words = [w for w in words if w in ("IMAP4rev1", "SASL-IR", "ENABLE", "ID", "LITERAL+", "LITERAL-")]
             if self.box.starttls and not self.secured:
                 words.append("STARTTLS")
-            words += ["AUTH=PLAIN", "AUTH=LOGIN"]
+            words += ["AUTH=" + m for m in self.box.mechanisms]
         return " ".join(words).encode()
 
     async def command(self, line):
@@ -219,6 +221,13 @@ class Session:
     async def do_starttls(self, _):
         return b"OK begin now"
 
+    async def do_unauthenticate(self, _):
+        if "UNAUTHENTICATE" not in self.box.capabilities:
+            return b"BAD no such command"
+        self.user = self.selected = None
+        self.read_only = False
+        return b"OK [CAPABILITY %s] who are you?" % self.offered()
+
     async def do_logout(self, _):
         await self.c.send(b"* BYE see you\r\n")
         return b"OK done"
@@ -230,7 +239,7 @@ class Session:
         if words[0].upper() == b"PLAIN":
             answer = words[1] if len(words) > 1 else await self.ask(b"")
             parts = base64.b64decode(answer + b"==").split(b"\0")
-            return self.let_in(parts[1].decode(), parts[2].decode())
+            return self.let_in(parts[1].decode(), parts[2].decode(), parts[0].decode())
         if words[0].upper() == b"LOGIN":
             user = words[1] if len(words) > 1 else await self.ask(b"VXNlcm5hbWU6")
             password = await self.ask(b"UGFzc3dvcmQ6")
@@ -241,12 +250,12 @@ class Session:
         await self.c.send(b"+ " + challenge + b"\r\n")
         return await self.c.line()
 
-    def let_in(self, user, password):
+    def let_in(self, user, password, behalf=""):
         if self.box.users is not None and self.box.users.get(user) != password:
             self.c.note("refused", user=user)
             return b"NO [AUTHENTICATIONFAILED] Authentication failed."
-        self.user = user
-        self.c.note("login", user=user)
+        self.user = behalf or user
+        self.c.note("login", user=self.user, by=user)
         return b"OK [CAPABILITY %s] Logged in" % self.offered()
 
     # --- folders ------------------------------------------------------------------------------------------------------

@@ -322,6 +322,55 @@ Test(conf_conf, files_that_it_names)
 			"\": Is a directory; it must be a file that can be read");
 }
 
+Test(conf_conf, administrators)
+{
+	put("admin.secret", "geheim\n", 7, 0600);
+	struct conf *conf = load("server a { url = \"imap://a\" admin_user = boss admin_password_file = admin.secret }");
+
+	cr_expect_str_eq(conf->servers[0].admin_user, "boss");
+	cr_expect_str_eq(conf->servers[0].admin_password_file, in_folder("admin.secret"));
+	cr_expect(conf->warning_n == 0);
+	conf_free(&conf);
+	fails("\nserver a { url = \"imap://a\"\n admin_user = boss }", "2: server \"a\" has admin_user without "
+	      "admin_password_file; write both, or none");
+	fails("server a { url = \"imap://a\"\n admin_password_file = admin.secret }", "1: server \"a\" has admin_password_file "
+	      "without admin_user; write both, or none");
+	fails("server a { url = \"imap://a\" admin_user = \"bo\tss\" admin_password_file = admin.secret }", "1: admin_user of "
+	      "server \"a\" has a control character in it; leave that out");
+	fails("server a { url = \"imap://a\" admin_user = \"\xfc\" admin_password_file = admin.secret }", "1: admin_user of "
+	      "server \"a\" is not UTF-8; save the file as UTF-8");
+	fails("server a { url = \"imap://a\"\n admin_user = \"\" }", "2: admin_user is empty; give it a value or leave it out");
+	fails_with_path("server a { url = \"imap://a\" admin_user = boss\nadmin_password_file = none }", "2: admin_password_file is \"",
+			in_folder("none"), "\": No such file or directory; it must be a file that can be read");
+	unlink("admin.secret");
+}
+
+Test(conf_conf, password_files_open_to_others)
+{
+	static const char text[] = "server a { url = \"imap://a\" admin_user = boss admin_password_file = admin.secret }";
+	char folder_there[4200];
+	struct conf *conf;
+
+	put("admin.secret", "geheim\n", 7, 0640);
+	conf = load(text);
+	cr_assert(conf->warning_n == 1);
+	cr_expect(strstr(conf->warnings[0], "admin.secret: holds passwords and has the mode 0640") != NULL, "%s", conf->warnings[0]);
+	conf_free(&conf);
+	/* What systemd hands to a service is guarded by access lists, which look like a mode for the group. */
+	snprintf(folder_there, sizeof(folder_there), "%s", in_folder("admin.secret"));
+	*strrchr(folder_there, '/') = '\0';
+	setenv("CREDENTIALS_DIRECTORY", folder_there, 1);
+	conf = load(text);
+	cr_expect(conf->warning_n == 0);
+	conf_free(&conf);
+	setenv("CREDENTIALS_DIRECTORY", "/run/credentials/other", 1);
+	conf = load(text);
+	cr_expect(conf->warning_n == 1);
+	conf_free(&conf);
+	unsetenv("CREDENTIALS_DIRECTORY");
+	unlink("admin.secret");
+}
+
 Test(conf_conf, relative_paths_start_at_the_file)
 {
 	struct conf_error err = { "" };
@@ -402,7 +451,8 @@ Test(conf_docs, sample_can_be_read)
 	struct conf *conf = NULL;
 
 	for (; *from; from++) {
-		if (*from == '#' && from[1] != ' ' && strncmp(from, "#ca_file", 8) != 0)
+		if (*from == '#' && from[1] != ' ' && strncmp(from, "#ca_file", 8) != 0 &&
+			strncmp(from, "#admin_", 7) != 0)
 			continue;
 		*to++ = *from;
 	}

@@ -12,6 +12,7 @@
 
 static char folder[] = "/tmp/conf-XXXXXX";
 static char start[4096];
+static struct mailbox_admins admins;
 
 static void set_up(void)
 {
@@ -39,7 +40,7 @@ static void load(const char *text, struct mailbox_list *list)
 	struct conf_error err = { "" };
 
 	put(text, strlen(text));
-	cr_assert(mailboxes_load("acme.csv", list, &err) == 0, "%s", err.text);
+	cr_assert(mailboxes_load("acme.csv", &admins, list, &err) == 0, "%s", err.text);
 }
 
 static void fails_bytes(const char *text, size_t len, const char *right)
@@ -48,7 +49,7 @@ static void fails_bytes(const char *text, size_t len, const char *right)
 	struct conf_error err = { "" };
 
 	put(text, len);
-	cr_expect(mailboxes_load("acme.csv", &list, &err) == EX_DATAERR, "%s", text);
+	cr_expect(mailboxes_load("acme.csv", &admins, &list, &err) == EX_DATAERR, "%s", text);
 	cr_expect(strncmp(err.text, "acme.csv:", 9) == 0, "%s", err.text);
 	cr_expect_str_eq(err.text + 9, right);
 	cr_expect(!list.rows && !list.texts && list.row_n == 0);
@@ -180,6 +181,68 @@ Test(conf_mailboxes, first_row_is_never_repeated_as_a_header)
 	      "1: this is no header line; the first line names the columns: " COLUMNS);
 }
 
+Test(conf_mailboxes, administrators)
+{
+	struct mailbox_list list;
+
+	admins = (struct mailbox_admins){ .source = "old" };
+	load("target_user,target_password,source_user\na,b,c\nd,e,f\n", &list);
+	cr_expect_null(mailboxes_get(&list, 1, MAILBOX_SOURCE_PASSWORD));
+	cr_expect_str_eq(mailboxes_get(&list, 1, MAILBOX_SOURCE_USER), "f");
+	cr_expect_str_eq(mailboxes_get(&list, 1, MAILBOX_TARGET_PASSWORD), "e");
+	mailboxes_free(&list);
+	fails("source_user,target_user\na,b\n", "1: the column target_password is missing; the columns are " COLUMNS);
+	fails(HEADER "a,b,c,d\n", "1: the column source_password is of no use: the admin_user of server \"old\" "
+	      "logs in for all; leave the column out");
+	fails("source_user,target_user,target_password\na,b,\n", "2: target_password is empty; every mailbox needs one");
+	admins = (struct mailbox_admins){ .target = "new" };
+	load("target_user,source_password,source_user\na,b,c\n", &list);
+	cr_expect_null(mailboxes_get(&list, 0, MAILBOX_TARGET_PASSWORD));
+	cr_expect_str_eq(mailboxes_get(&list, 0, MAILBOX_SOURCE_PASSWORD), "b");
+	mailboxes_free(&list);
+	fails(HEADER "a,b,c,d\n", "1: the column target_password is of no use: the admin_user of server \"new\" "
+	      "logs in for all; leave the column out");
+	admins = (struct mailbox_admins){ "old", "new" };
+	load("target_user,source_user\na,b\n", &list);
+	cr_expect_null(mailboxes_get(&list, 0, MAILBOX_SOURCE_PASSWORD));
+	cr_expect_null(mailboxes_get(&list, 0, MAILBOX_TARGET_PASSWORD));
+	cr_expect_str_eq(mailboxes_get(&list, 0, MAILBOX_SOURCE_USER), "b");
+	mailboxes_free(&list);
+	fails("target_user\na\n", "1: the column source_user is missing; the columns are " COLUMNS);
+	admins = (struct mailbox_admins){ 0 };
+}
+
+Test(conf_mailboxes, administrators_and_exchange)
+{
+	struct mailbox_list list;
+
+	admins = (struct mailbox_admins){ .source = "old" };
+	load("EmailAddress,UserName,Password\na,b,c\n", &list);
+	cr_expect_str_eq(mailboxes_get(&list, 0, MAILBOX_TARGET_PASSWORD), "c");
+	mailboxes_free(&list);
+	load("EmailAddress,UserName,TargetPassword\na,b,c\n", &list);
+	cr_expect_null(mailboxes_get(&list, 0, MAILBOX_SOURCE_PASSWORD));
+	cr_expect_str_eq(mailboxes_get(&list, 0, MAILBOX_TARGET_PASSWORD), "c");
+	mailboxes_free(&list);
+	fails("EmailAddress,UserName\na,b\n", "1: the column Password is missing; the columns are " EXCHANGE);
+	fails("EmailAddress,UserName,Password,TargetPassword\na,b,c,d\n", "1: the column Password is of no use: the admin_user "
+	      "of server \"old\" logs in for all; leave the column out");
+	admins = (struct mailbox_admins){ .target = "new" };
+	load("EmailAddress,UserName,Password\na,b,c\n", &list);
+	cr_expect_str_eq(mailboxes_get(&list, 0, MAILBOX_SOURCE_PASSWORD), "c");
+	cr_expect_null(mailboxes_get(&list, 0, MAILBOX_TARGET_PASSWORD));
+	mailboxes_free(&list);
+	fails("EmailAddress,UserName,Password,TargetPassword\na,b,c,d\n", "1: the column TargetPassword is of no use: the "
+	      "admin_user of server \"new\" logs in for all; leave the column out");
+	admins = (struct mailbox_admins){ "old", "new" };
+	load("EmailAddress,UserName\na,b\n", &list);
+	cr_expect_null(mailboxes_get(&list, 0, MAILBOX_TARGET_PASSWORD));
+	mailboxes_free(&list);
+	fails("EmailAddress,UserName,Password\na,b,c\n", "1: the column Password is of no use: the admin_user of server "
+	      "\"new\" logs in for all; leave the column out");
+	admins = (struct mailbox_admins){ 0 };
+}
+
 Test(conf_mailboxes, row_errors)
 {
 	fails(HEADER "a,b,c,d\na,b,c\n",
@@ -265,10 +328,10 @@ Test(conf_mailboxes, file_that_is_not_there)
 	struct mailbox_list list;
 	struct conf_error err;
 
-	cr_expect(mailboxes_load("none.csv", &list, &err) == 65);
+	cr_expect(mailboxes_load("none.csv", &admins, &list, &err) == 65);
 	cr_expect_str_eq(err.text, "none.csv: No such file or directory; "
 			 "it must be a file that can be read");
-	cr_expect(mailboxes_load(".", &list, &err) == 65);
+	cr_expect(mailboxes_load(".", &admins, &list, &err) == 65);
 	cr_expect_str_eq(err.text, ".: Is a directory; it must be a file that can be read");
 }
 
@@ -291,7 +354,7 @@ Test(conf_mailboxes, hundred_thousand_in_30_mb)
 	size_t bytes;
 
 	put_many(100000);
-	cr_assert(mailboxes_load("acme.csv", &list, &err) == 0, "%s", err.text);
+	cr_assert(mailboxes_load("acme.csv", &admins, &list, &err) == 0, "%s", err.text);
 	bytes = list.text_cap + list.row_cap * sizeof(*list.rows);
 	cr_expect(list.row_n == 100000 && bytes < 16u * 1024 * 1024, "%zu bytes", bytes);
 	cr_expect_str_eq(mailboxes_get(&list, 99999, MAILBOX_TARGET_PASSWORD), "target-secret-99999");
@@ -304,7 +367,7 @@ Test(conf_mailboxes, a_million_is_the_most)
 	struct conf_error err = { "" };
 
 	put_many(MAILBOXES_ROW_MAX + 1);
-	cr_expect(mailboxes_load("acme.csv", &list, &err) == EX_DATAERR);
+	cr_expect(mailboxes_load("acme.csv", &admins, &list, &err) == EX_DATAERR);
 	cr_expect_str_eq(err.text, "acme.csv:1000002: more than 1000000 mailboxes; split the list");
 }
 
@@ -326,7 +389,7 @@ Test(conf_mailboxes, secrets_are_never_in_the_words)
 		struct conf_error err = { "" };
 
 		put(lists[i], strlen(lists[i]));
-		cr_expect(mailboxes_load("acme.csv", &list, &err) == EX_DATAERR);
+		cr_expect(mailboxes_load("acme.csv", &admins, &list, &err) == EX_DATAERR);
 		cr_expect(!strstr(err.text, "hunter2"), "%s", err.text);
 	}
 }
