@@ -19,6 +19,12 @@ struct lane *lane_new(struct pass *p, struct peer *source, struct peer *target)
 	return l;
 }
 
+void lane_measure(struct lane *l, const struct lane *first)
+{
+	flow_init(&l->reader.flow, peer_rtt(first->peer[SOURCE]));
+	flow_init(&l->writer.flow, peer_rtt(first->peer[TARGET]));
+}
+
 void lane_free(struct lane **l)
 {
 	if (*l == NULL)

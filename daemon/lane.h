@@ -28,6 +28,8 @@ struct lane {
 /* NULL when memory is out. */
 struct lane *lane_new(struct pass *p, struct peer *source, struct peer *target);
 void lane_free(struct lane **l);
+/* The round trips that the first lane has seen are those of this one. */
+void lane_measure(struct lane *l, const struct lane *first);
 bool lane_is_first(const struct lane *l);
 /* Bodies may be asked for and sent on. */
 bool lane_is_copying(const struct lane *l);

@@ -339,6 +339,7 @@ static void begin_copy(struct pass *p)
 	if (p->step != PASS_SURVEY || !p->surveyed[SOURCE] || !p->surveyed[TARGET] || !p->rows_loaded || is_settling(p))
 		return;
 	p->step = PASS_COPY;
+	lane_measure(p->lane[0], p->lane[0]);
 	err = pass_plan(p);
 	if (err != 0) {
 		pass_fail_proto(p, SOURCE, err);
@@ -514,7 +515,7 @@ unsigned pass_lanes_useful(const struct pass *p)
 
 	for (unsigned i = 0; i < p->lane_n; i++)
 		useful += work_left(&p->lane[i]->reader.work);
-	useful = 1 + useful / (2 * WORK_SPLIT_LEAST);
+	useful = 1 + useful / WORK_SPLIT_LEAST;
 	return useful > LANES_MAX ? LANES_MAX : (unsigned)useful;
 }
 
@@ -522,6 +523,7 @@ bool pass_add_lane(struct pass *p, struct peer *source, struct peer *target)
 {
 	if (p->step != PASS_COPY || !add_lane(p, source, target))
 		return false;
+	lane_measure(p->lane[p->lane_n - 1], p->lane[0]);
 	pass_pump(p);
 	return true;
 }

@@ -33,6 +33,7 @@ struct peer {
 	uint32_t logged;    /* the last tag that was written to the log */
 	uint64_t last;      /* loop_now() of the last byte in either direction, as far as it was noticed */
 	uint64_t out_seen;  /* conn_bytes_out() when it was noticed */
+	uint64_t asked, rtt; /* ms: when the capabilities were asked for; until the answer */
 	uint64_t bytes_in, bytes_out; /* of the conn, once it is gone */
 	struct conn_failure parting;  /* the server's BYE; text "" while there is none */
 };
@@ -212,6 +213,8 @@ static void own_done(struct peer *p, const struct session_event *ev)
 	p->own = 0;
 	if (ev->command != CMD_CAPABILITY)
 		return;
+	if (p->rtt == 0)
+		p->rtt = loop_now(p->loop) - p->asked;
 	if (!p->proved || ev->resp.status.status != STATUS_OK) {
 		fail(p, CONN_FAULT_GARBAGE, "the server does not answer CAPABILITY");
 	} else if (p->state == PEER_PROVING) {
@@ -288,6 +291,7 @@ static void on_up(struct peer *p, const struct resp_caps *caps)
 	if (known)
 		session_hint_caps(p->session, caps);
 	p->state = PEER_PROVING;
+	p->asked = loop_now(p->loop);
 	if (!say(p, CMD_CAPABILITY)) {
 		fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
@@ -475,6 +479,11 @@ void peer_resume(struct peer *p)
 	p->last = loop_now(p->loop);
 	if (p->conn != NULL)
 		conn_resume(p->conn);
+}
+
+uint64_t peer_rtt(const struct peer *p)
+{
+	return p->rtt;
 }
 
 uint64_t peer_bytes_in(const struct peer *p)

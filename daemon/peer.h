@@ -56,6 +56,8 @@ bool peer_is_full(const struct peer *p);
 /* No further events after the present one until peer_resume(). */
 void peer_pause(struct peer *p);
 void peer_resume(struct peer *p);
+/* ms between the first command and its answer, 0 while that has not come. */
+uint64_t peer_rtt(const struct peer *p);
 /* Since the login. */
 uint64_t peer_bytes_in(const struct peer *p);
 uint64_t peer_bytes_out(const struct peer *p);

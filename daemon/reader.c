@@ -7,8 +7,9 @@
 #include "err.h"
 #include "reader_p.h"
 
-#define BUDGET (8u << 20)          /* bytes asked for and not yet here; they wait in sockets, not in memory */
-#define CHUNK (4u << 20)           /* bytes in one FETCH, by estimate */
+/* Bytes in one FETCH, by estimate: they wait in sockets, not in memory. The next is asked for when half of it is here. */
+#define CHUNK_LEAST (4u << 20)
+#define CHUNK_MOST (32u << 20)
 #define CHUNK_MESSAGES_MAX 2000
 #define SCAN_MESSAGES 250
 
@@ -70,9 +71,14 @@ static uint32_t width_for(const struct folder *f, uint64_t messages)
 	return uids < 1 ? 1 : uids > UINT32_MAX ? UINT32_MAX : (uint32_t)uids;
 }
 
+static uint64_t chunk(const struct reader *r)
+{
+	return 2 * flow_window(&r->flow, CHUNK_LEAST / 2, CHUNK_MOST / 2);
+}
+
 static uint64_t chunk_messages(const struct reader *r)
 {
-	uint64_t n = CHUNK / (r->average + 1);
+	uint64_t n = chunk(r) / (r->average + 1);
 
 	return n < 4 ? 4 : n > CHUNK_MESSAGES_MAX ? CHUNK_MESSAGES_MAX : n;
 }
@@ -173,33 +179,33 @@ static int issue_wanted(struct lane *l, struct work *t)
 	struct reader *r = &l->reader;
 	uint32_t lo = uidset_next(&r->wanted, 1), uid = lo, hi = lo;
 	uint64_t n = 0, most = t->single ? 1 : chunk_messages(r);
-	struct uidset chunk = { 0 };
+	struct uidset set = { 0 };
 	struct reader_job *j;
 	size_t at = 0;
 	int err = 0;
 
 	for (; n < most && uid != 0 && err == 0; n++, uid = uid == UINT32_MAX ? 0 : uidset_next(&r->wanted, uid + 1)) {
-		err = uidset_add(&chunk, uid);
+		err = uidset_add(&set, uid);
 		hi = uid;
 	}
 	buf_reset(&r->scratch);
 	if (err == 0)
-		err = uidset_print(&chunk, &r->scratch, &at, 7000);
+		err = uidset_print(&set, &r->scratch, &at, 7000);
 	/* What did not fit into one command line stays wanted. */
-	if (err == 0 && at < chunk.n)
-		hi = chunk.r[at - 1].hi;
+	if (err == 0 && at < set.n)
+		hi = set.r[at - 1].hi;
 	if (err == 0)
 		err = uidset_remove_range(&r->wanted, lo, hi);
-	if (err == 0 && at < chunk.n && hi != UINT32_MAX)
-		err = uidset_remove_range(&chunk, hi + 1, UINT32_MAX);
+	if (err == 0 && at < set.n && hi != UINT32_MAX)
+		err = uidset_remove_range(&set, hi + 1, UINT32_MAX);
 	if (err == 0 && t->single)
 		err = fetch_range(l, job_new(r, READ_META, t->folder, lo, lo), READER_META);
 	if (err != 0) {
-		uidset_done(&chunk);
+		uidset_done(&set);
 		return err;
 	}
 	j = job_new(r, READ_BODIES, t->folder, lo, hi);
-	j->asked = chunk;
+	j->asked = set;
 	j->single = t->single;
 	if (t->marks && r->wanted.n == 0)
 		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
@@ -224,7 +230,7 @@ static bool issue(struct lane *l)
 
 	if (r->jobs + 3 > READER_JOBS || r->scanning || (t->folder == NULL && !work_take(l->pass, l, t)))
 		return false;
-	if (r->asked >= BUDGET && r->jobs >= 2)
+	if (r->asked >= 2 * chunk(r) && r->jobs >= 2)
 		return false;
 	if (t->folder->step == FOLDER_LEFT_OUT) {
 		uidset_reset(&r->wanted);

@@ -8,6 +8,7 @@
 #ifndef GODWIT_READER_H
 #define GODWIT_READER_H
 
+#include "flow.h"
 #include "peer.h"
 #include "uidset.h"
 #include "work.h"
@@ -46,6 +47,7 @@ struct reader {
 	size_t scanned;
 	bool scanning;
 	uint64_t asked;               /* estimated bytes under way */
+	struct flow flow;
 	uint64_t bodies, body_bytes;
 	uint64_t average;             /* bytes of a message, so far */
 	bool paused;                  /* the relay is full */

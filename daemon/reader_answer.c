@@ -171,6 +171,7 @@ static void on_body_data(struct lane *l, const struct session_event *ev)
 	struct reader *r = &l->reader;
 	int err;
 
+	flow_count(&r->flow, ev->data.n, loop_now(l->pass->env->loop));
 	if (r->discard)
 		return;
 	err = relay_bytes(&l->relay, ev->data);

@@ -9,7 +9,9 @@
 #define WINDOW_BYTES (1u << 20)
 #define WINDOW_TEXT (16u << 10)
 #define WINDOW_MESSAGE (4u << 20) /* a larger message goes alone: what a break in it costs is only itself */
-#define UNDER_WAY_MAX (8u << 20) /* bytes in APPENDs without answer */
+/* Bytes in APPENDs without answer, to which the last one comes: what is in doubt after a break. */
+#define UNDER_WAY_LEAST (4u << 20)
+#define UNDER_WAY_MOST (32u << 20)
 
 void writer_init(struct writer *w)
 {
@@ -132,7 +134,8 @@ static bool window_begin(struct lane *l, struct folder *f, bool alone)
 	batch_reset(&win->batch);
 	*win = (struct window){ .folder = f, .batch = win->batch, .tag = tag, .sent = ++l->pass->sent, .alone = alone };
 	session_set_user(target_session(l), tag, (uint64_t)(win - w->window));
-	w->n++;
+	if (w->n++ == 0)
+		flow_count(&w->flow, 0, loop_now(l->pass->env->loop));
 	w->open = win;
 	f->windows++;
 	return true;
@@ -289,6 +292,7 @@ static void on_append_done(struct lane *l, const struct session_event *ev)
 	}
 	win->answered = true;
 	w->under_way -= win->batch.bytes;
+	flow_count(&w->flow, win->batch.bytes, loop_now(l->pass->env->loop));
 	if (win == w->open) {
 		/* The head of the relay belongs to the refused window as soon as it is announced. */
 		if (w->sending) {
@@ -345,7 +349,7 @@ static bool message_begin(struct lane *l, struct relay_item *h)
 	if (!may_begin(l, h))
 		return false;
 	if (w->open == NULL) {
-		if (w->n == WRITER_WINDOWS || (w->under_way != 0 && w->under_way + h->size > UNDER_WAY_MAX))
+		if (w->n == WRITER_WINDOWS || w->under_way >= flow_window(&w->flow, UNDER_WAY_LEAST, UNDER_WAY_MOST))
 			return false;
 		if (!window_begin(l, h->folder, alone))
 			return false;

@@ -8,6 +8,7 @@
 #define GODWIT_WRITER_H
 
 #include "batch.h"
+#include "flow.h"
 #include "peer.h"
 
 struct lane;
@@ -34,6 +35,7 @@ struct writer {
 	bool sending;             /* the relay's head is announced, its bytes are going out */
 	bool draining_refused;    /* the open window was refused in the middle of a literal: the rest of it is still due */
 	uint64_t under_way;       /* bytes in windows without answer */
+	struct flow flow;
 	size_t next_create, next_subscribe;
 	unsigned requests;        /* CREATE, SUBSCRIBE, STATUS without answer */
 	struct folder *looking;   /* whose suspects are being listed */

@@ -10,7 +10,7 @@ from lab.proxy import Proxy
 CONNECTIONS = 3
 
 
-def huge(messages=1200):
+def huge(messages=2400):
     """One folder with nearly everything, and some small ones."""
     return corpus.small(messages, "huge") + [Folder(("Small %d" % n,), corpus.small(5, "small %d" % n)[0].messages) for n in range(4)]
 
