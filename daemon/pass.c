@@ -32,6 +32,12 @@ int pass_redo(struct folder *f, uint32_t uid)
 	return uidset_add(&f->redo, uid);
 }
 
+int pass_redo_few(struct folder *f, uint32_t uid)
+{
+	pass_hold(f, uid);
+	return uidset_add(&f->redo_few, uid);
+}
+
 /* Calls to the ledger. */
 
 struct pass_call {
@@ -564,6 +570,7 @@ static void pass_destroy(struct pass *p)
 		uidset_done(&f->recorded);
 		uidset_done(&f->recorded_target);
 		uidset_done(&f->redo);
+		uidset_done(&f->redo_few);
 		uidset_done(&f->delivered);
 		batch_done(&f->unrecorded);
 	}

@@ -47,6 +47,7 @@ struct folder {
 	bool counted_again;
 	uint32_t hold;       /* 0, or the lowest UID that is to be asked for once more: source_next stays below it */
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
+	struct uidset redo_few; /* to be sent once more, few at a time (writer) */
 	uint32_t safe_next;  /* all source UIDs below are stored, or left out for good */
 	uint32_t floor;      /* the highest target UID seen, plus one */
 	bool split;          /* between lanes: target UIDs do not come in order, so the floor in the ledger stays */
@@ -120,6 +121,8 @@ void pass_folder_complete(struct pass *p, struct folder *f);
 void pass_count(struct pass *p, uint64_t messages);  /* towards progress */
 /* The message is to be sent once more, alone. 0 or PROTO_ERR_NOMEM. */
 int pass_redo(struct folder *f, uint32_t uid);
+/* The same, in company of a few. */
+int pass_redo_few(struct folder *f, uint32_t uid);
 void pass_hold(struct folder *f, uint32_t uid);
 /* All lanes look whether they can go on. */
 void pass_pump(struct pass *p);

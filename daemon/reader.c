@@ -207,6 +207,7 @@ static int issue_wanted(struct lane *l, struct work *t)
 	j = job_new(r, READ_BODIES, t->folder, lo, hi);
 	j->asked = set;
 	j->single = t->single;
+	j->few = t->redo;
 	if (t->marks && r->wanted.n == 0)
 		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
 	charge(r, j, n);
@@ -247,9 +248,11 @@ static bool issue(struct lane *l)
 	if (!t->examined) {
 		err = issue_examine(l, t);
 		if (err == 0 && t->redo) {
+			struct uidset *again = t->single ? &t->folder->redo : &t->folder->redo_few;
+
 			uidset_reset(&r->wanted);
-			err = uidset_add_set(&r->wanted, &t->folder->redo);
-			uidset_reset(&t->folder->redo);
+			err = uidset_add_set(&r->wanted, again);
+			uidset_reset(again);
 		}
 	} else if (r->wanted.n != 0) {
 		if (!may_fetch(r, t))

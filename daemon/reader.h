@@ -24,6 +24,7 @@ struct reader_job {
 	enum reader_job_kind kind;
 	bool done;
 	bool single;           /* one message alone */
+	bool few;              /* messages that go into small windows */
 	bool unnamed;          /* a body came without its UID */
 	struct folder *folder;
 	struct folder *ends;   /* after this job nothing more of that folder comes in this round */

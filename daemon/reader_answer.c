@@ -145,7 +145,7 @@ static void on_body_begin(struct lane *l, const struct session_event *ev)
 	r->discard = l->pass->step != PASS_COPY || j == NULL || j->folder->step == FOLDER_LEFT_OUT;
 	if (r->discard)
 		return;
-	err = relay_begin(&l->relay, j->folder, ev->size, j->single);
+	err = relay_begin(&l->relay, j->folder, ev->size, j->single ? 1 : j->few ? WRITER_FEW : 0);
 	/* A large message is sent while it arrives: without its date and flags it cannot, and is asked for once more, alone. */
 	if (err == 0 && ev->size > RELAY_SMALL && !know(l, j, &ev->resp.fetch, &err)) {
 		relay_take_back(&l->relay);

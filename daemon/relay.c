@@ -66,10 +66,10 @@ static int add(struct relay *r, const struct relay_item *item)
 	return 0;
 }
 
-int relay_begin(struct relay *r, struct folder *f, uint64_t size, bool single)
+int relay_begin(struct relay *r, struct folder *f, uint64_t size, uint8_t most)
 {
 	int err = add(r, &(struct relay_item){ .kind = RELAY_MESSAGE, .folder = f, .size = size, .left = size,
-				 .missing = size, .single = single });
+				 .missing = size, .most = most });
 
 	if (err == 0)
 		r->open = true;

@@ -27,7 +27,7 @@ struct relay_item {
 	enum relay_kind kind;
 	bool known;      /* uid, date and flags are there */
 	bool whole;      /* all bytes have arrived */
-	bool single;     /* in an APPEND of its own: it, or its neighbour, was refused in company */
+	uint8_t most;    /* messages in its APPEND, 0 for any number: it, or another one, was refused in company */
 	bool begun;      /* the writer has announced it */
 	bool dropped;    /* the writer has no use for it: its bytes are thrown away */
 	uint8_t date_n;
@@ -53,7 +53,7 @@ bool relay_is_full(const struct relay *r);
 bool relay_is_low(const struct relay *r);
 
 /* The reader's end. 0 or, with nothing changed, PROTO_ERR_NOMEM, PROTO_ERR_CAP. One message at a time is open. */
-int relay_begin(struct relay *r, struct folder *f, uint64_t size, bool single);
+int relay_begin(struct relay *r, struct folder *f, uint64_t size, uint8_t most);
 int relay_know(struct relay *r, uint32_t uid, struct span date, struct span flags);
 int relay_bytes(struct relay *r, struct span bytes);
 void relay_end(struct relay *r);

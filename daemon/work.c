@@ -33,7 +33,8 @@ int work_add(struct work_queue *q, struct folder *f, enum work_round round)
 
 	if (t == NULL)
 		return PROTO_ERR_NOMEM;
-	t->redo = t->single = round == ROUND_REDO;
+	t->single = round == ROUND_REDO;
+	t->redo = round == ROUND_REDO || round == ROUND_FEW;
 	if (t->redo)
 		return 0;
 	/* What is new since the last pass is scanned, too: only then is it known whether all of it came. */

@@ -17,6 +17,7 @@ struct pass;
 
 enum work_round {
 	ROUND_FIRST, /* all that is not accounted for */
+	ROUND_FEW,   /* the UIDs in folder->redo_few, in small windows */
 	ROUND_REDO,  /* the UIDs in folder->redo, each alone */
 	ROUND_COUNT  /* fewer came than the source says it has: look for the others */
 };
@@ -25,7 +26,7 @@ struct work {
 	struct folder *folder; /* NULL: none */
 	bool careful;          /* scanned first */
 	bool single, examined;
-	bool redo;             /* the UIDs of folder->redo, nothing is scanned */
+	bool redo;             /* the UIDs of folder->redo (single) or redo_few, nothing is scanned */
 	bool marks;            /* all below it is done or sent before: it moves source_next */
 	uint32_t next, last;   /* UIDs not yet asked for; next > last: none */
 };

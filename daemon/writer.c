@@ -123,7 +123,7 @@ static struct window *window_at(struct writer *w, unsigned i)
 	return &w->window[(w->first + i) % WRITER_WINDOWS];
 }
 
-static bool window_begin(struct lane *l, struct folder *f, bool alone)
+static bool window_begin(struct lane *l, struct folder *f, uint32_t most)
 {
 	struct writer *w = &l->writer;
 	struct window *win = window_at(w, w->n);
@@ -132,7 +132,7 @@ static bool window_begin(struct lane *l, struct folder *f, bool alone)
 	if (writer_failed(l, session_append_begin(target_session(l), f->target_wire, &tag)))
 		return false;
 	batch_reset(&win->batch);
-	*win = (struct window){ .folder = f, .batch = win->batch, .tag = tag, .sent = ++l->pass->sent, .alone = alone };
+	*win = (struct window){ .folder = f, .batch = win->batch, .tag = tag, .sent = ++l->pass->sent, .most = most };
 	session_set_user(target_session(l), tag, (uint64_t)(win - w->window));
 	if (w->n++ == 0)
 		flow_count(&w->flow, 0, loop_now(l->pass->env->loop));
@@ -156,7 +156,7 @@ static void window_end(struct lane *l)
 
 static bool window_is_full(const struct lane *l, const struct window *win)
 {
-	return win->alone || !peer_has(l->peer[TARGET], CAP_MULTIAPPEND) || win->batch.messages >= WINDOW_MESSAGES ||
+	return !peer_has(l->peer[TARGET], CAP_MULTIAPPEND) || win->batch.messages >= win->most ||
 		win->batch.bytes >= WINDOW_BYTES || win->text >= WINDOW_TEXT;
 }
 
@@ -209,12 +209,13 @@ static void take_uids(struct lane *l, struct window *win, const struct resp_stat
 	uidset_reset(&win->batch.target);
 }
 
-/* A refused window: each of its messages again, alone; the one that was alone is left out. */
+/* A refused window: its messages again, few at a time; then each alone; the one that was alone is left out. */
 static void window_refused(struct lane *l, struct window *win, const struct session_event *ev)
 {
 	struct folder *f = win->folder;
 	struct outcome why;
 	uint32_t uid;
+	bool few;
 
 	outcome_of_reply(&why, TARGET, CMD_APPEND, &ev->resp.status);
 	if (why.radius == RADIUS_FOLDER && why.heal == HEAL_TIME) {
@@ -238,8 +239,9 @@ static void window_refused(struct lane *l, struct window *win, const struct sess
 		pass_leave_out_message(l->pass, f, uid, why.text);
 		return;
 	}
+	few = win->batch.messages > WRITER_FEW;
 	for (struct uidset_walk w = { 0 }; (uid = uidset_walk(&win->batch.source, &w)) != 0;)
-		if (writer_failed(l, pass_redo(f, uid)))
+		if (writer_failed(l, few ? pass_redo_few(f, uid) : pass_redo(f, uid)))
 			return;
 }
 
@@ -339,10 +341,10 @@ static void drop_head(struct lane *l)
 static bool message_begin(struct lane *l, struct relay_item *h)
 {
 	struct writer *w = &l->writer;
-	bool alone = h->single || h->size > WINDOW_MESSAGE;
+	uint32_t most = h->size > WINDOW_MESSAGE ? 1 : h->most != 0 ? h->most : WINDOW_MESSAGES;
 	struct append_message m = { .flags = relay_flags(&l->relay), .date = relay_date(&l->relay), .size = h->size };
 
-	if (w->open != NULL && (alone || w->open->folder != h->folder || window_is_full(l, w->open) || writer_has_requests(l)))
+	if (w->open != NULL && (most != w->open->most || w->open->folder != h->folder || window_is_full(l, w->open) || writer_has_requests(l)))
 		window_end(l);
 	if (l->pass->step == PASS_ENDED || (w->open == NULL && !writer_send_requests(l)))
 		return false;
@@ -351,7 +353,7 @@ static bool message_begin(struct lane *l, struct relay_item *h)
 	if (w->open == NULL) {
 		if (w->n == WRITER_WINDOWS || w->under_way >= flow_window(&w->flow, UNDER_WAY_LEAST, UNDER_WAY_MOST))
 			return false;
-		if (!window_begin(l, h->folder, alone))
+		if (!window_begin(l, h->folder, most))
 			return false;
 	}
 	if (writer_failed(l, session_append_message(target_session(l), &m)))

@@ -23,10 +23,11 @@ struct window {
 	uint32_t highest;  /* target UID of what it stored; 0: not told */
 	size_t text;       /* bytes of flags and dates, that are kept until it ends */
 	bool answered;
-	bool alone;        /* holds a large or a single message: nothing may join it */
+	uint32_t most;     /* messages it may hold */
 };
 
 #define WRITER_WINDOWS 64
+#define WRITER_FEW 8 /* messages of a refused window that are sent together once more: what one of them costs the others */
 
 struct writer {
 	struct window window[WRITER_WINDOWS]; /* ring; the answers come in order */

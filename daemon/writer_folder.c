@@ -270,8 +270,8 @@ void writer_check_folder(struct lane *l, struct folder *f)
 	if (f->step != FOLDER_COPYING || f->rounds != 0 || f->windows != 0 || f->creating || f->create_wanted ||
 		l->pass->step != PASS_COPY)
 		return;
-	if (f->redo.n != 0 || is_short(f)) {
-		int err = work_add(&l->pass->work, f, f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
+	if (f->redo_few.n != 0 || f->redo.n != 0 || is_short(f)) {
+		int err = work_add(&l->pass->work, f, f->redo_few.n != 0 ? ROUND_FEW : f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
 
 		if (err != 0)
 			pass_fail_proto(l->pass, SOURCE, err);

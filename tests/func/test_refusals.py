@@ -31,6 +31,27 @@ def one_of(case, answer, without=(), **box):
     assert fakes.digests(target) == good and "1 left out" in again.out, again.out
 
 
+def test_the_neighbours_of_a_refused_message_go_in_company_again(case):
+    """One of ninety: not ninety commands more."""
+    appends = []
+
+    def hook(name, _number, line):
+        if name == "APPEND":
+            appends.append(line)
+        return None
+
+    source = fakes.box(90)
+    bad = source.folder("INBOX").messages[40]
+    bad.body = BAD
+    bad.size = bad.announced_size = len(BAD)
+    target = fakes.box(hook=hook, append_answer=lambda number, message: b"NO [CANNOT] not this one" if is_bad(message) else None)
+    old, new = case.serve(mailbox(source)), case.serve(mailbox(target))
+    case.pair(old, new, [login("ann")])
+    case.run("once").exits(1)
+    assert fakes.digests(target) == sorted(m.sha256() for m in source.folder("INBOX").messages if m.body != BAD)
+    assert len(appends) <= 1 + 12 + 8, len(appends)
+
+
 def test_NO(case):
     one_of(case, b"NO [CANNOT] Message contains NUL characters")
 

@@ -58,7 +58,7 @@ Test(relay, a_message_as_it_arrives)
 	cr_assert(relay_is_open(&r));
 	h = relay_head(&r);
 	cr_assert_eq(h, relay_tail(&r));
-	cr_assert(h->kind == RELAY_MESSAGE && h->folder == SENT && h->single && !h->known && !h->whole && !h->dropped);
+	cr_assert(h->kind == RELAY_MESSAGE && h->folder == SENT && h->most == 1 && !h->known && !h->whole && !h->dropped);
 	cr_assert(h->size == 10 && h->left == 10 && h->missing == 10);
 	cr_assert_eq(relay_ready(&r).n, 0);
 	cr_assert_eq(relay_bytes(&r, SPAN("abcd")), 0);
