@@ -1,15 +1,11 @@
 #include "command.h"
 
 #include "run.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-#include <wchar.h>
-
-#define COLUMNS_MAX 400
 
 /* What a side came to; NULL: not known. */
 struct row {
@@ -46,75 +42,25 @@ static void on_sched(void *owner, const struct sched_event *ev)
 	}
 }
 
-static size_t columns_of(const char *s)
-{
-	mbstate_t state = { 0 };
-	size_t columns = 0, n;
-	for (wchar_t wc; *s != '\0'; s += n) {
-		n = mbrtowc(&wc, s, strlen(s), &state);
-		if (n == (size_t)-1 || n == (size_t)-2) {
-			state = (mbstate_t){ 0 };
-			n = 1;
-			columns++;
-			continue;
-		}
-		columns += wcwidth(wc) > 0 ? (size_t)wcwidth(wc) : 0;
-	}
-	return columns;
-}
-
-/* A cell of that many columns; what is too long for it goes on beyond when it is the last one or there is no terminal, else it is cut. Control
- * characters in a server's words become '?'. */
-static void print_cell(const char *s, size_t columns, bool cut, bool last)
-{
-	mbstate_t state = { 0 };
-	size_t used = 0, n;
-	bool too_long = cut && columns_of(s) > columns;
-	for (wchar_t wc; *s != '\0'; s += n) {
-		n = mbrtowc(&wc, s, strlen(s), &state);
-		bool shown = n != (size_t)-1 && n != (size_t)-2 && wcwidth(wc) >= 0;
-		size_t w = shown ? (size_t)wcwidth(wc) : 1;
-		if (too_long && used + w + 2 > columns)
-			break;
-		if (shown) {
-			fwrite(s, 1, n, stdout);
-		} else {
-			putchar('?');
-			state = (mbstate_t){ 0 };
-			n = 1;
-		}
-		used += w;
-	}
-	if (too_long) {
-		fputs("..", stdout);
-		used += 2;
-	}
-	if (last)
-		putchar('\n');
-	else
-		printf("%*s", (int)(used < columns ? columns - used : 0) + 2, "");
-}
-
 static size_t larger(size_t a, size_t b)
 {
 	return a > b ? a : b;
-}
-
-/* 0: no terminal. */
-static size_t terminal_columns(void)
-{
-	struct winsize size;
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-		return 80;
-	return size.ws_col < COLUMNS_MAX ? size.ws_col : COLUMNS_MAX;
 }
 
 static const char *words_of(const struct check *check, uint32_t mailbox, enum side side)
 {
 	const char *words = check->rows[mailbox].words[side];
 	return words != NULL ? words : "not checked";
+}
+
+/* Names are whole; a reason that is too long is cut. */
+static void print_row(const char *const cell[3], const size_t width[3], bool cut)
+{
+	for (int i = 0; i < 3; i++) {
+		bool cut_this = cut && i > 0 && table_width(cell[i]) > width[i];
+		table_cell(stdout, cell[i], i < 2 || cut_this ? width[i] : 0, cut_this);
+		fputs(i < 2 ? "  " : "\n", stdout);
+	}
 }
 
 static void print_table(const struct check *check)
@@ -124,12 +70,12 @@ static void print_table(const struct check *check)
 	size_t width[3] = { strlen(title[0]), strlen(title[1]), strlen(title[2]) };
 	for (uint32_t i = 0; i < sched_mailboxes(s); i++) {
 		char *name = sched_name(s, i);
-		width[0] = larger(width[0], columns_of(name));
+		width[0] = larger(width[0], table_width(name));
 		free(name);
 		for (int side = 0; side < SIDES; side++)
-			width[1 + side] = larger(width[1 + side], columns_of(words_of(check, i, (enum side)side)));
+			width[1 + side] = larger(width[1 + side], table_width(words_of(check, i, (enum side)side)));
 	}
-	size_t columns = terminal_columns();
+	size_t columns = table_terminal(stdout);
 	bool cut = columns != 0 && width[0] + width[1] + width[2] + 4 > columns;
 	if (cut) {
 		/* The reasons share what the names leave; what a short one does not need is the other's. */
@@ -142,14 +88,11 @@ static void print_table(const struct check *check)
 		else
 			width[1] = width[2] = half;
 	}
-	for (int i = 0; i < 3; i++)
-		print_cell(title[i], width[i], false, i == 2);
+	print_row(title, width, false);
 	for (uint32_t i = 0; i < sched_mailboxes(s); i++) {
 		char *name = sched_name(s, i);
-		print_cell(name, width[0], false, false);
+		print_row((const char *[]){ name, words_of(check, i, SOURCE), words_of(check, i, TARGET) }, width, cut);
 		free(name);
-		print_cell(words_of(check, i, SOURCE), width[1], cut, false);
-		print_cell(words_of(check, i, TARGET), width[2], cut, true);
 	}
 }
 

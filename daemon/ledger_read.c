@@ -29,11 +29,16 @@ static int begin(struct ledger_reader *r, const char *text, sqlite3_stmt **st)
 	return sqlite3_prepare_v2(r->sql, text, -1, st, NULL) == SQLITE_OK ? LEDGER_OK : failed(r);
 }
 
-/* rc: of the last step. */
-static int end(struct ledger_reader *r, sqlite3_stmt *st, int rc)
+static int unknown(struct ledger_reader *r, const char *what)
 {
-	int err = rc == SQLITE_DONE ? LEDGER_OK : failed(r);
+	return ledger_fail(&r->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s that does not exist", r->path, what);
+}
 
+/* rc: of the last step; err: what was wrong with a row. */
+static int end(struct ledger_reader *r, sqlite3_stmt *st, int rc, int err)
+{
+	if (err == LEDGER_OK && rc != SQLITE_DONE)
+		err = failed(r);
 	sqlite3_finalize(st);
 	return err;
 }
@@ -50,7 +55,7 @@ static int read_version(struct ledger_reader *r)
 		r->version = sqlite3_column_int(st, 0);
 		rc = sqlite3_step(st);
 	}
-	err = end(r, st, rc);
+	err = end(r, st, rc, LEDGER_OK);
 	if (err == LEDGER_OK && r->version > LEDGER_VERSION)
 		return ledger_fail(&r->failure, LEDGER_NEWER,
 			"the ledger %s was written by a newer godwit (version %d, this one knows %d)", r->path, r->version,
@@ -167,18 +172,21 @@ int ledger_read_mailboxes(struct ledger_reader *r, const char *name, ledger_mail
 			      " (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'repaired')" MAILBOX_END,
 	};
 	sqlite3_stmt *st;
-	int rc, err = begin(r, words[r->version == 1 ? 1 : 2], &st);
+	int rc = SQLITE_DONE, err = begin(r, words[r->version == 1 ? 1 : 2], &st);
 
 	if (err != LEDGER_OK)
 		return err;
 	if (name != NULL)
 		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while (err == LEDGER_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct ledger_mailbox m = mailbox_of(st);
 
-		fn(arg, &m);
+		if (m.state == MAILBOX_STATE_N)
+			err = unknown(r, "a mailbox is in a state");
+		else
+			fn(arg, &m);
 	}
-	return end(r, st, rc);
+	return end(r, st, rc, err);
 }
 
 int ledger_read_folders(struct ledger_reader *r, int64_t mailbox, ledger_folder_row *fn, void *arg)
@@ -209,7 +217,7 @@ int ledger_read_folders(struct ledger_reader *r, int64_t mailbox, ledger_folder_
 				.copied = count(st, 11),
 				.adopted = count(st, 12),
 			});
-	return end(r, st, rc);
+	return end(r, st, rc, LEDGER_OK);
 }
 
 #define SKIP_END " FROM skips WHERE mailbox = ?1 AND (?2 IS NULL OR folder_path = ?2) ORDER BY folder_path, uid"
@@ -221,21 +229,24 @@ int ledger_read_skips(struct ledger_reader *r, int64_t mailbox, const char *fold
 		[2] = "SELECT folder_path, uid, folder, message_id, reason, kind, internaldate, size" SKIP_END ", kind",
 	};
 	sqlite3_stmt *st;
-	int rc, err = begin(r, words[r->version == 1 ? 1 : 2], &st);
+	int rc = SQLITE_DONE, err = begin(r, words[r->version == 1 ? 1 : 2], &st);
 
 	if (err != LEDGER_OK)
 		return err;
 	sqlite3_bind_int64(st, 1, mailbox);
 	if (folder_path != NULL)
 		sqlite3_bind_text(st, 2, folder_path, -1, SQLITE_STATIC);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while (err == LEDGER_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct ledger_skip s = { .mailbox = mailbox, .folder_path = text(st, 0), .uid = small(st, 1),
 			.folder = sqlite3_column_int64(st, 2), .message_id = text(st, 3), .reason = text(st, 4),
 			.kind = kind_of(text(st, 5)), .internaldate = text(st, 6), .size = count(st, 7) };
 
-		fn(arg, &s);
+		if (s.kind == SKIP_KIND_N)
+			err = unknown(r, "a message was left out in a way");
+		else
+			fn(arg, &s);
 	}
-	return end(r, st, rc);
+	return end(r, st, rc, err);
 }
 
 int ledger_read_sets(struct ledger_reader *r, int64_t folder, ledger_sets_row *fn, void *arg)
@@ -248,5 +259,5 @@ int ledger_read_sets(struct ledger_reader *r, int64_t folder, ledger_sets_row *f
 	sqlite3_bind_int64(st, 1, folder);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		fn(arg, text(st, 0), text(st, 1));
-	return end(r, st, rc);
+	return end(r, st, rc, LEDGER_OK);
 }

@@ -244,6 +244,17 @@ Test(daemon_ledger_read, a_newer_one_and_one_that_is_damaged)
 	refused(LEDGER_FAILED, "not a database");
 }
 
+Test(daemon_ledger_read, words_that_no_version_writes)
+{
+	fill();
+	open_reader();
+	sql("UPDATE skips SET kind = 'eaten' WHERE uid = 9");
+	cr_expect_eq(ledger_read_skips(reader, 1, NULL, on_skip, NULL), LEDGER_DAMAGED);
+	sql("UPDATE mailboxes SET state = 'elsewhere' WHERE id = 2");
+	cr_expect_eq(ledger_read_mailboxes(reader, NULL, on_mailbox, NULL), LEDGER_DAMAGED);
+	cr_expect_not_null(strstr(ledger_reader_error(reader), "damaged"));
+}
+
 Test(daemon_ledger_read, a_ledger_of_the_first_version_is_read_as_it_is)
 {
 	fill();
