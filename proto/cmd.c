@@ -59,6 +59,62 @@ static int add_mark(struct cmd *c, enum cmd_mark_kind kind, uint64_t size)
 	return 0;
 }
 
+int cmd_wait(struct cmd *c)
+{
+	return add_mark(c, CMD_WAIT, 0);
+}
+
+/* Base64 (RFC 4648 section 4) of parts that follow one another. */
+struct base64 {
+	struct cmd *c;
+	uint32_t bits;
+	unsigned have; /* bytes in it */
+};
+
+static void base64_digits(struct base64 *b, unsigned n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (unsigned i = 0; i < 4; i++)
+		buf_add_char(&b->c->text, i < n ? digits[b->bits >> (18 - 6 * i) & 63] : '=');
+	b->bits = 0;
+	b->have = 0;
+}
+
+static void base64_add(struct base64 *b, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		b->bits |= (uint32_t)(unsigned char)s.p[i] << (16 - 8 * b->have);
+		if (++b->have == 3)
+			base64_digits(b, 4);
+	}
+}
+
+int cmd_plain(struct cmd *c, struct span behalf, struct span user, struct span password)
+{
+	struct base64 b = { .c = c };
+	size_t n = behalf.n + user.n + password.n + 2;
+	char *room;
+
+	if (span_find(behalf, '\0') != SIZE_MAX || span_find(user, '\0') != SIZE_MAX || span_find(password, '\0') != SIZE_MAX)
+		return PROTO_ERR_SYNTAX;
+	/* All of it now: an error adds nothing. */
+	int err = buf_reserve(&c->text, (n + 2) / 3 * 4 + 2, &room);
+	if (err != 0)
+		return err;
+	c->secret_from = c->text.n;
+	base64_add(&b, behalf);
+	base64_add(&b, span_of("", 1));
+	base64_add(&b, user);
+	base64_add(&b, span_of("", 1));
+	base64_add(&b, password);
+	if (b.have != 0)
+		base64_digits(&b, b.have + 1);
+	explicit_bzero(&b, sizeof(b));
+	c->secret_to = c->text.n;
+	return 0;
+}
+
 static bool is_sync(const struct cmd *c, uint64_t size)
 {
 	switch (c->mode) {

@@ -44,6 +44,11 @@ int cmd_str(struct cmd *c, const char *raw);
 int cmd_astring(struct cmd *c, struct span s);
 /* The announcement of a message literal and the mark for its bytes: " {n}CRLF" or " {n+}CRLF"; `binary`: "~{n}" (RFC 3516). */
 int cmd_body(struct cmd *c, uint64_t size, bool binary);
+/* The message of SASL PLAIN (RFC 4616 section 2) in base64: `user` on behalf of `behalf` (empty: as himself), with his password. It is the command's secret: masked in
+ * logs, overwritten at the end. NUL in one of them is PROTO_ERR_SYNTAX. */
+int cmd_plain(struct cmd *c, struct span behalf, struct span user, struct span password);
+/* Stop here until "+". */
+int cmd_wait(struct cmd *c);
 /* Appends the command for a log: secrets as ***, bodies as their announcement, no CRLF. */
 int cmd_redacted(const struct cmd *c, struct buf *out);
 

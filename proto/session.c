@@ -347,8 +347,12 @@ static int take_tagged(struct session *s, struct session_event *ev)
 	s->inflight--;
 	if (f->command == CMD_UNAUTHENTICATE)
 		s->leaving = false;
-	if (f->command == CMD_UNAUTHENTICATE && ev->resp.status.status == STATUS_OK)
-		s->utf8 = false; /* RFC 8437 section 3: what was enabled is not any more */
+	if (f->command == CMD_UNAUTHENTICATE && ev->resp.status.status == STATUS_OK) {
+		/* RFC 8437 section 3: what was enabled is not any more. What is offered is not what was. */
+		s->utf8 = false;
+		if (ev->resp.status.code != CODE_CAPABILITY)
+			s->caps = (struct resp_caps){ 0 };
+	}
 	for (const struct flight *o = s->out; o != NULL; o = o->next)
 		if (o == f) {
 			session_advance(s);

@@ -35,7 +35,7 @@
 enum command {
 	CMD_NOOP, CMD_CAPABILITY, CMD_ENABLE, CMD_NAMESPACE, CMD_ID, CMD_LIST, CMD_LSUB, CMD_STATUS, CMD_CREATE, CMD_SUBSCRIBE, CMD_UNSUBSCRIBE,
 	CMD_EXAMINE, CMD_SELECT, CMD_UNSELECT, CMD_CLOSE, CMD_FETCH, CMD_UID_FETCH, CMD_UID_STORE, CMD_UID_SEARCH, CMD_UID_EXPUNGE, CMD_APPEND, CMD_LOGOUT,
-	CMD_COMPRESS, CMD_UNAUTHENTICATE, CMD_DELETE, CMD_RENAME
+	CMD_COMPRESS, CMD_UNAUTHENTICATE, CMD_AUTHENTICATE, CMD_DELETE, CMD_RENAME
 };
 const char *command_name(enum command c);
 
@@ -105,6 +105,9 @@ int session_describe(const struct session *s, uint32_t tag, struct buf *out);
  * bytes in a set, flags, criteria). Names are wire names. */
 int session_simple(struct session *s, enum command c, uint32_t *ret_tag); /* NOOP CAPABILITY NAMESPACE UNSELECT CLOSE LOGOUT COMPRESS UNAUTHENTICATE */
 int session_enable(struct session *s, struct span names, uint32_t *ret_tag);
+/* AUTHENTICATE PLAIN (RFC 4616), after UNAUTHENTICATE (RFC 8437): as `user`, on behalf of `behalf` (empty: of himself). With the initial response
+ * (RFC 4959) where SASL-IR is offered, else it waits for "+". The password is in memory until the answer has come. */
+int session_authenticate(struct session *s, struct span behalf, struct span user, struct span password, uint32_t *ret_tag);
 /* ID with pairs of name and value, all quoted (RFC 2971); n pairs. */
 int session_id(struct session *s, const struct span *pairs, size_t n, uint32_t *ret_tag);
 enum list_option {

@@ -13,7 +13,7 @@ static const char *const names[] = {
 	[CMD_UNSELECT] = "UNSELECT", [CMD_CLOSE] = "CLOSE", [CMD_FETCH] = "FETCH", [CMD_UID_FETCH] = "UID FETCH",
 	[CMD_UID_STORE] = "UID STORE", [CMD_UID_SEARCH] = "UID SEARCH", [CMD_UID_EXPUNGE] = "UID EXPUNGE",
 	[CMD_APPEND] = "APPEND", [CMD_LOGOUT] = "LOGOUT", [CMD_COMPRESS] = "COMPRESS DEFLATE",
-	[CMD_UNAUTHENTICATE] = "UNAUTHENTICATE", [CMD_DELETE] = "DELETE", [CMD_RENAME] = "RENAME",
+	[CMD_UNAUTHENTICATE] = "UNAUTHENTICATE", [CMD_AUTHENTICATE] = "AUTHENTICATE PLAIN", [CMD_DELETE] = "DELETE", [CMD_RENAME] = "RENAME",
 };
 
 const char *command_name(enum command c)
@@ -122,6 +122,23 @@ int session_simple(struct session *s, enum command c, uint32_t *ret_tag)
 	if (err == 0 && c == CMD_UNAUTHENTICATE)
 		s->leaving = true;
 	return err;
+}
+
+int session_authenticate(struct session *s, struct span behalf, struct span user, struct span password, uint32_t *ret_tag)
+{
+	struct making m;
+
+	make(&m, s, CMD_AUTHENTICATE);
+	if (caps_has(&s->caps, CAP_SASL_IR)) {
+		text(&m, " ");
+	} else {
+		text(&m, "\r\n");
+		if (m.err == 0)
+			m.err = cmd_wait(&m.cmd);
+	}
+	if (m.err == 0)
+		m.err = cmd_plain(&m.cmd, behalf, user, password);
+	return finish(&m, ret_tag);
 }
 
 int session_enable(struct session *s, struct span what, uint32_t *ret_tag)

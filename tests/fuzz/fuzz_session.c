@@ -155,6 +155,8 @@ static int give(struct run *r, unsigned which, uint32_t *tag)
 		return session_id(r->s, names, of % 3, tag);
 	case 12:
 		return session_fetch(r->s, CMD_UID_FETCH, PICK(sets, of), FETCH_UID | FETCH_BODY, 0, tag);
+	case 13:
+		return session_authenticate(r->s, PICK(names, of), SPAN("boss"), PICK(names, of + 1), tag);
 	default:
 		return session_simple(r->s, CMD_NOOP, tag);
 	}

@@ -146,6 +146,51 @@ Test(proto_cmd, cap_is_kept_and_what_does_not_fit_leaves_no_trace)
 	}
 }
 
+/* The examples were made with base64(1). */
+Test(proto_cmd, plain_message_in_base64)
+{
+	static const struct {
+		struct span behalf, user, password;
+		const char *want;
+	} table[] = {
+		{ SPAN("ann"), SPAN("boss"), SPAN("secret"), "YW5uAGJvc3MAc2VjcmV0" },
+		{ SPAN("ann"), SPAN("boss"), SPAN("secret!"), "YW5uAGJvc3MAc2VjcmV0IQ==" },
+		{ SPAN("ann"), SPAN("boss"), SPAN("secret!!"), "YW5uAGJvc3MAc2VjcmV0ISE=" },
+		{ SPAN(""), SPAN("tim"), SPAN("tanstaaftanstaaf"), "AHRpbQB0YW5zdGFhZnRhbnN0YWFm" }, /* RFC 4616 section 4, first */
+		{ SPAN("\xc3\xbc"), SPAN(""), SPAN("\xff"), "w7wAAP8=" },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct cmd c;
+
+		cmd_init(&c, CAP, LITERAL_SYNC);
+		cr_assert_eq(cmd_str(&c, "x "), 0);
+		cr_assert_eq(cmd_plain(&c, table[i].behalf, table[i].user, table[i].password), 0);
+		cr_assert(span_eq(span_from(buf_span(&c.text), 2), span_str(table[i].want)), "%.*s", SPAN_ARG(buf_span(&c.text)));
+		cr_assert_eq(c.secret_from, 2);
+		cr_assert_eq(c.secret_to, c.text.n);
+		cmd_done(&c);
+	}
+}
+
+Test(proto_cmd, plain_message_is_whole_or_not_at_all)
+{
+	struct cmd c;
+
+	cmd_init(&c, 24, LITERAL_SYNC);
+	cr_assert_eq(cmd_str(&c, "x "), 0);
+	cr_assert_eq(cmd_plain(&c, SPAN("ann"), SPAN("bo\0s"), SPAN("secret")), PROTO_ERR_SYNTAX);
+	cr_assert_eq(cmd_plain(&c, SPAN("a\0n"), SPAN("boss"), SPAN("secret")), PROTO_ERR_SYNTAX);
+	cr_assert_eq(cmd_plain(&c, SPAN("ann"), SPAN("boss"), SPAN("secre\0")), PROTO_ERR_SYNTAX);
+	cr_assert_eq(cmd_plain(&c, SPAN("ann"), SPAN("boss"), SPAN("secret!")), PROTO_ERR_CAP);
+	assert_text(&c, SPAN("x "));
+	cr_assert_eq(c.secret_from, c.secret_to);
+	/* The end of the line fits behind it. */
+	cr_assert_eq(cmd_plain(&c, SPAN("ann"), SPAN("boss"), SPAN("secret")), 0);
+	cr_assert_eq(cmd_str(&c, "\r\n"), 0);
+	cmd_done(&c);
+}
+
 Test(proto_cmd, redacted_shows_no_secret_and_no_control_bytes)
 {
 	struct cmd c;

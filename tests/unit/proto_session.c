@@ -421,7 +421,7 @@ Test(proto_session, utf8_is_quoted_once_it_is_enabled)
 	IS(session_folder(s, CMD_CREATE, SPAN("\xc3\xa9"), false, &tag), "CREATE \"\xc3\xa9\"");
 	cr_assert_eq(feed(s, "g2 OK\r\n"), 0);
 	IS(session_simple(s, CMD_UNAUTHENTICATE, &tag), "UNAUTHENTICATE");
-	cr_assert_eq(feed(s, "g3 OK\r\n"), 0);
+	cr_assert_eq(feed(s, "g3 OK [CAPABILITY LITERAL+] who?\r\n"), 0);
 	IS(session_folder(s, CMD_CREATE, SPAN("\xc3\xa9"), false, &tag), "CREATE {2+}\r\n\xc3\xa9");
 	session_free(&s);
 }
@@ -805,6 +805,55 @@ Test(proto_session, nothing_behind_unauthenticate_until_it_is_answered)
 	session_free(&s);
 }
 
+/* AUTHENTICATE behind it. */
+
+Test(proto_session, authenticate_with_and_without_initial_response)
+{
+	struct session *s = with_caps(BIT(SASL_IR));
+	uint32_t tag;
+
+	cr_assert_eq(session_authenticate(s, SPAN("ann"), SPAN("boss"), SPAN("secret"), &tag), 0);
+	noop(s);
+	cr_assert_str_eq(sent(s), "g1 AUTHENTICATE PLAIN YW5uAGJvc3MAc2VjcmV0\r\ng2 NOOP\r\n");
+	TOLD(s, "g1 OK\r\ng2 OK\r\n", "DONE g1 OK; DONE g2 OK; ");
+	session_free(&s);
+	s = with_caps(0);
+	cr_assert_eq(session_authenticate(s, SPAN("ann"), SPAN("boss"), SPAN("secret"), &tag), 0);
+	noop(s);
+	cr_assert_str_eq(sent(s), "g1 AUTHENTICATE PLAIN\r\n");
+	TOLD(s, "+ \r\n", "");
+	cr_assert_str_eq(sent(s), "YW5uAGJvc3MAc2VjcmV0\r\ng2 NOOP\r\n");
+	TOLD(s, "g1 NO\r\ng2 OK\r\n", "DONE g1 NO; DONE g2 OK; ");
+	/* Refused before the secret was asked for: it is not sent. */
+	cr_assert_eq(session_authenticate(s, SPAN("ann"), SPAN("boss"), SPAN("secret"), &tag), 0);
+	noop(s);
+	cr_assert_str_eq(sent(s), "g3 AUTHENTICATE PLAIN\r\n");
+	TOLD(s, "g3 NO\r\n", "DONE g3 NO; ");
+	cr_assert_str_eq(sent(s), "g4 NOOP\r\n");
+	cr_assert_eq(session_authenticate(s, SPAN("a\0n"), SPAN("boss"), SPAN("secret"), &tag), PROTO_ERR_SYNTAX);
+	session_free(&s);
+}
+
+Test(proto_session, what_was_offered_does_not_outlive_unauthenticate)
+{
+	struct session *s = with_caps(BIT(SASL_IR) | BIT(LITERAL_PLUS) | BIT(UNAUTHENTICATE));
+	uint32_t tag;
+
+	cr_assert_eq(session_simple(s, CMD_UNAUTHENTICATE, &tag), 0);
+	sent(s);
+	TOLD(s, "g1 NO not now\r\n", "DONE g1 NO; ");
+	cr_assert_eq(session_caps(s)->bits, BIT(SASL_IR) | BIT(LITERAL_PLUS) | BIT(UNAUTHENTICATE));
+	cr_assert_eq(session_simple(s, CMD_UNAUTHENTICATE, &tag), 0);
+	sent(s);
+	TOLD(s, "g2 OK [CAPABILITY IMAP4rev1 SASL-IR] who?\r\n", "DONE g2 OK; ");
+	cr_assert_eq(session_caps(s)->bits, BIT(IMAP4REV1) | BIT(SASL_IR));
+	cr_assert_eq(session_simple(s, CMD_UNAUTHENTICATE, &tag), 0);
+	sent(s);
+	TOLD(s, "g3 OK who?\r\n", "DONE g3 OK; ");
+	cr_assert_eq(session_caps(s)->bits, 0);
+	session_free(&s);
+}
+
 /* COMPRESS. */
 
 static uint32_t compress(struct session *s)
@@ -968,9 +1017,11 @@ Test(proto_session, commands_are_described_as_long_as_they_are_in_flight)
 	described_as(s, 2, "g2 APPEND \"a b\" {7+}");
 	compress(s);
 	described_as(s, 3, "g3 COMPRESS DEFLATE");
+	cr_assert_eq(session_authenticate(s, SPAN("ann"), SPAN("boss"), SPAN("secret"), &tag), 0);
+	described_as(s, 4, "g4 AUTHENTICATE PLAIN***");
 	cr_assert_eq(feed(s, "g2 OK\r\n"), 0);
 	cr_assert_eq(session_describe(s, 2, &b), PROTO_ERR_STATE);
-	cr_assert_eq(session_describe(s, 4, &b), PROTO_ERR_STATE);
+	cr_assert_eq(session_describe(s, 5, &b), PROTO_ERR_STATE);
 	buf_done(&b);
 	session_free(&s);
 }
