@@ -52,6 +52,7 @@ static const char *override_text(const struct conf_key *key, const void *object,
 {
 	const char *field = (const char *)object + key->offset;
 	const char *text;
+	unsigned choice;
 	bool truth;
 
 	switch (key->type) {
@@ -62,6 +63,10 @@ static const char *override_text(const struct conf_key *key, const void *object,
 	case CONF_TYPE_BOOL:
 		memcpy(&truth, field, sizeof(truth));
 		return truth ? "true" : "false";
+	case CONF_TYPE_CHOICE:
+		memcpy(&choice, field, sizeof(choice));
+		conf_key_print_choice(key, choice, buf, size);
+		return buf;
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_DURATION:

@@ -20,6 +20,11 @@
 #include "error.h"
 #include "value.h"
 
+enum conf_compress {
+	CONF_COMPRESS_OFF,
+	CONF_COMPRESS_ON,
+};
+
 struct conf_server {
 	const char *name;
 	struct conf_url url;		/* its user is NULL */
@@ -27,6 +32,7 @@ struct conf_server {
 	bool allow_plaintext;
 	const char *admin_user;		/* NULL: every user logs in himself */
 	const char *admin_password_file;	/* NULL when admin_user is */
+	enum conf_compress compress;
 	int max_connections;
 	int connections_per_mailbox;
 	int line;			/* of the section in the file */

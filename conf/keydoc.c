@@ -39,6 +39,7 @@ static const char *type_names[] = {
 	[CONF_TYPE_PATH] = "path",
 	[CONF_TYPE_URL] = "URL",
 	[CONF_TYPE_BOOL] = "true or false",
+	[CONF_TYPE_CHOICE] = "",
 	[CONF_TYPE_INT] = "number",
 	[CONF_TYPE_SIZE] = "size",
 	[CONF_TYPE_DURATION] = "duration",
@@ -72,6 +73,10 @@ static void keydoc_write_comment(FILE *out, const char *before, const struct con
 		conf_key_print_number(key, key->min, min, sizeof(min));
 		conf_key_print_number(key, key->max, max, sizeof(max));
 		fprintf(out, " (%s to %s)", min, max);
+	}
+	if (key->type == CONF_TYPE_CHOICE) {
+		conf_key_print_choices(key, min, sizeof(min));
+		fprintf(out, " (%s)", min);
 	}
 	fputc('\n', out);
 }
@@ -132,6 +137,10 @@ static void keydoc_write_man_key(FILE *out, const struct conf_key *key)
 		fprintf(out, " from %s to %s", min, max);
 		if (*key->unit)
 			fprintf(out, " %s", key->unit);
+	}
+	if (key->type == CONF_TYPE_CHOICE) {
+		conf_key_print_choices(key, min, sizeof(min));
+		fputs(min, out);
 	}
 	if (!key->def)
 		fputs(", required", out);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf.h"
 #include "error.h"
@@ -20,6 +21,7 @@
 #define C_PATH const char *
 #define C_URL struct conf_url
 #define C_BOOL bool
+#define C_CHOICE unsigned
 #define C_INT int
 #define C_SIZE int64_t
 #define C_DURATION int64_t
@@ -158,6 +160,56 @@ int conf_key_read_number(const struct conf_key *key, const char *text, int64_t *
 	return 0;
 }
 
+/* Steps to the next word of a list with blanks in between; its length, 0 at the end. */
+static size_t choice_next(const char **at)
+{
+	*at += strspn(*at, " ");
+	return strcspn(*at, " ");
+}
+
+int conf_key_read_choice(const struct conf_key *key, const char *text, unsigned *ret,
+			 struct conf_error *err)
+{
+	const char *at = key->unit;
+	char choices[128];
+	unsigned n = 0;
+
+	for (size_t len; (len = choice_next(&at)) > 0; at += len, n++) {
+		if (strlen(text) == len && strncasecmp(at, text, len) == 0) {
+			*ret = n;
+			return 0;
+		}
+	}
+	conf_key_print_choices(key, choices, sizeof(choices));
+	return conf_error_set(err, "is \"%.64s\"; it must be %s", text, choices);
+}
+
+void conf_key_print_choice(const struct conf_key *key, unsigned value, char *buf, size_t size)
+{
+	const char *at = key->unit;
+	size_t len;
+
+	for (len = choice_next(&at); value > 0 && len > 0; value--) {
+		at += len;
+		len = choice_next(&at);
+	}
+	snprintf(buf, size, "%.*s", (int)len, at);
+}
+
+void conf_key_print_choices(const struct conf_key *key, char *buf, size_t size)
+{
+	const char *at = key->unit;
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (size_t len; (len = choice_next(&at)) > 0 && used < size; at += len) {
+		bool last = at[len] == '\0';
+
+		used += (size_t)snprintf(buf + used, size - used, "%s%.*s",
+					 used == 0 ? "" : last ? " or " : ", ", (int)len, at);
+	}
+}
+
 int64_t conf_key_number(const struct conf_key *key, const void *object)
 {
 	const char *field = (const char *)object + key->offset;
@@ -189,6 +241,7 @@ static void key_default(const struct conf_key *key, void *object)
 	const char *text = key->def && *key->def ? key->def : NULL;
 	struct conf_error err;
 	int64_t number = 0;
+	unsigned choice = 0;
 	bool truth = false;
 	int rc = 0;
 
@@ -205,6 +258,10 @@ static void key_default(const struct conf_key *key, void *object)
 		if (text)
 			rc = conf_value_bool(text, &truth, &err);
 		memcpy(field, &truth, sizeof(truth));
+		break;
+	case CONF_TYPE_CHOICE:
+		rc = conf_key_read_choice(key, key->def, &choice, &err);
+		memcpy(field, &choice, sizeof(choice));
 		break;
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:

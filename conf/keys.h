@@ -26,6 +26,7 @@ enum conf_type {
 	CONF_TYPE_PATH,		/* const char *, absolute */
 	CONF_TYPE_URL,		/* struct conf_url */
 	CONF_TYPE_BOOL,		/* bool */
+	CONF_TYPE_CHOICE,	/* an enum that begins with 0 */
 	CONF_TYPE_INT,		/* int */
 	CONF_TYPE_SIZE,		/* int64_t, bytes */
 	CONF_TYPE_DURATION,	/* int64_t, milliseconds */
@@ -69,6 +70,16 @@ void conf_key_set_number(const struct conf_key *key, void *object, int64_t numbe
 /* INT, SIZE, DURATION: reads and checks the range; see value.h for errors. */
 int conf_key_read_number(const struct conf_key *key, const char *text, int64_t *ret,
 			 struct conf_error *err);
+
+/* CHOICE: reads one of the words, in any case; see value.h for errors. */
+int conf_key_read_choice(const struct conf_key *key, const char *text, unsigned *ret,
+			 struct conf_error *err);
+
+/* CHOICE: writes the word of that value. */
+void conf_key_print_choice(const struct conf_key *key, unsigned value, char *buf, size_t size);
+
+/* CHOICE: writes all words for people: "auto, on or off". */
+void conf_key_print_choices(const struct conf_key *key, char *buf, size_t size);
 
 /* Writes a number as it would stand in the file, without quotes. */
 void conf_key_print_number(const struct conf_key *key, int64_t number, char *buf, size_t size);

@@ -433,6 +433,10 @@ static int load_set(struct loader *l, const struct conf_key *key, const char *va
 		if (conf_value_bool(value, field, &why) < 0)
 			return load_refuse(l, key, line, &why);
 		return 0;
+	case CONF_TYPE_CHOICE:
+		if (conf_key_read_choice(key, value, field, &why) < 0)
+			return load_refuse(l, key, line, &why);
+		return 0;
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_DURATION:

@@ -20,6 +20,7 @@ struct endpoint {            /* borrowed for the life of the conn */
 	const char *ca_file;     /* NULL: the system's */
 	const char *admin_user;  /* logs in on behalf of the users (SASL PLAIN, RFC 4616); NULL: they do so themselves */
 	const char *admin_password;
+	bool compress;           /* COMPRESS=DEFLATE where offered; the peer's business */
 	uint64_t connect_timeout; /* ms: name, TCP, TLS from the first byte */
 	uint64_t login_timeout;   /* ms: from there until the login is answered, STARTTLS included */
 };

@@ -1,6 +1,7 @@
 #include "peer.h"
 #include "err.h"
 #include "log.h"
+#include "squeeze.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,8 +14,20 @@ enum peer_state {
 	PEER_OVER     /* PEER_DOWN was told, or peer_close() called */
 };
 
+enum compression {
+	COMPRESSION_NONE,
+	COMPRESSION_WANTED,  /* to be asked for when the peer has no command of its own in flight */
+	COMPRESSION_ASKED,
+	COMPRESSION_ON,      /* `squeeze` is there */
+	COMPRESSION_REFUSED  /* not to be asked for again */
+};
+
+/* Plain bytes given to the session before others have their turn: a few compressed ones can be many. */
+#define TURN_PLAIN_BYTES (1u << 20)
+
 struct peer {
 	struct conn *conn;
+	struct squeeze *squeeze; /* NULL: the conn's bytes are the session's */
 	struct session *session;
 	struct timer *timer;
 	struct loop *loop;
@@ -24,6 +37,7 @@ struct peer {
 	void *owner;
 	enum side side;
 	enum peer_state state;
+	enum compression compression;
 	uint32_t own;       /* tag of the peer's own command in flight; 0: none */
 	bool proved;        /* CAPABILITY was answered by capabilities */
 	bool paused;
@@ -45,6 +59,7 @@ static void peer_drop(struct peer *p)
 		p->bytes_in = conn_bytes_in(p->conn);
 		p->bytes_out = conn_bytes_out(p->conn);
 	}
+	squeeze_stop(p->squeeze);
 	conn_close(&p->conn);
 	timer_free(&p->timer);
 }
@@ -52,6 +67,7 @@ static void peer_drop(struct peer *p)
 static void peer_free(struct peer *p)
 {
 	session_free(&p->session);
+	squeeze_free(&p->squeeze);
 	free(p);
 }
 
@@ -131,6 +147,12 @@ static void log_wire(const struct peer *p, const char *arrow, struct span what)
 	log_event(LOG_WIRE, &ctx, "%s %s %.*s", p->ep->server, arrow, SPAN_ARG(what));
 }
 
+static void log_compression(const struct peer *p, const char *what, struct span words)
+{
+	struct log_context ctx = { .server = p->ep->server, .side = (int)p->side + 1 };
+	log_event(LOG_COMPRESS, &ctx, "%s: %s%.*s", p->ep->server, what, SPAN_ARG(span_first(words, 200)));
+}
+
 static void log_commands(struct peer *p)
 {
 	struct buf text;
@@ -161,7 +183,7 @@ static void log_done(struct peer *p, const struct session_event *ev)
 
 static int put(struct peer *p, struct span bytes)
 {
-	int err = conn_write(p->conn, bytes);
+	int err = p->squeeze != NULL ? squeeze_write(p->squeeze, bytes) : conn_write(p->conn, bytes);
 	p->last = loop_now(p->loop);
 	p->out_seen = conn_bytes_out(p->conn) + conn_pending(p->conn);
 	return err;
@@ -207,17 +229,53 @@ static void keep_parting(struct peer *p, const struct resp_status *s)
 			SPAN_ARG(span_first(s->text, 400)));
 }
 
+static void ask_for_compression(struct peer *p)
+{
+	if (!peer_has(p, CAP_COMPRESS_DEFLATE)) {
+		p->compression = COMPRESSION_REFUSED;
+		log_compression(p, "the server does not offer COMPRESS=DEFLATE", SPAN_NONE);
+	} else if (say(p, CMD_COMPRESS)) {
+		p->compression = COMPRESSION_ASKED;
+	}
+}
+
+/* Both directions change with the server's OK. */
+static void compress_done(struct peer *p, const struct resp_status *s)
+{
+	if (s->status != STATUS_OK) {
+		p->compression = COMPRESSION_REFUSED;
+		log_compression(p, "the server does not compress: ", s->text);
+	} else {
+		p->squeeze = squeeze_new(p->loop, p->conn, p->side);
+		if (p->squeeze == NULL) {
+			fail(p, CONN_FAULT_MEMORY, "out of memory");
+			return;
+		}
+		p->compression = COMPRESSION_ON;
+		log_compression(p, "compressed from here on", SPAN_NONE);
+	}
+	/* The session held back what came behind; a message may be due now. */
+	if (p->state == PEER_READY)
+		tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
+}
+
 /* The end of the peer's own command. */
 static void own_done(struct peer *p, const struct session_event *ev)
 {
 	p->own = 0;
-	if (ev->command != CMD_CAPABILITY)
+	if (ev->command == CMD_COMPRESS) {
+		compress_done(p, &ev->resp.status);
 		return;
-	if (p->rtt == 0)
+	}
+	if (ev->command == CMD_CAPABILITY && p->rtt == 0)
 		p->rtt = loop_now(p->loop) - p->asked;
-	if (!p->proved || ev->resp.status.status != STATUS_OK) {
+	if (ev->command == CMD_CAPABILITY && (!p->proved || ev->resp.status.status != STATUS_OK)) {
 		fail(p, CONN_FAULT_GARBAGE, "the server does not answer CAPABILITY");
-	} else if (p->state == PEER_PROVING) {
+		return;
+	}
+	if (p->compression == COMPRESSION_WANTED)
+		ask_for_compression(p);
+	if (p->state == PEER_PROVING) {
 		p->state = PEER_READY;
 		tell(p, &(struct peer_event){ .kind = PEER_UP });
 	}
@@ -241,8 +299,33 @@ static bool is_own(struct peer *p, struct session_event *ev)
 	return p->state != PEER_READY;
 }
 
+/* The session has used up what there was: inflates more of what came. False: not now, or not any more. */
+static bool refill(struct peer *p, struct span *data, size_t *budget)
+{
+	size_t n;
+	if (p->squeeze == NULL)
+		return false;
+	int err = squeeze_next(p->squeeze, data, &n);
+	if (err != 0) {
+		if (err == PROTO_ERR_NOMEM)
+			fail(p, CONN_FAULT_MEMORY, "out of memory");
+		else
+			fail(p, CONN_FAULT_GARBAGE, "the server said that it compresses (COMPRESS=DEFLATE), but what it sends is something else");
+		return false;
+	}
+	if (n > 0 && *budget == 0) {
+		/* Comes again at the next turn, be it empty. */
+		conn_pause(p->conn);
+		conn_resume(p->conn);
+		return false;
+	}
+	*budget -= n < *budget ? n : *budget;
+	return n > 0;
+}
+
 static void take_data(struct peer *p, struct span *data)
 {
+	size_t budget = TURN_PLAIN_BYTES;
 	if (data->n > 0)
 		p->last = loop_now(p->loop);
 	if (p->drained && !p->paused) {
@@ -251,13 +334,16 @@ static void take_data(struct peer *p, struct span *data)
 	}
 	while (p->state != PEER_OVER && !p->paused) {
 		struct session_event ev = { 0 };
-		int err = session_next(p->session, data, &ev);
+		int err = session_next(p->session, p->squeeze != NULL ? squeeze_plain(p->squeeze) : data, &ev);
 		if (err != 0) {
 			fail_session(p, err);
 			return;
 		}
-		if (ev.kind == EVENT_NONE)
-			break;
+		if (ev.kind == EVENT_NONE) {
+			if (!refill(p, data, &budget))
+				break;
+			continue;
+		}
 		if (ev.kind == EVENT_DONE)
 			log_done(p, &ev);
 		bool own_end = ev.kind == EVENT_DONE && p->own != 0 && ev.tag == p->own;
@@ -318,6 +404,8 @@ static void on_conn(void *owner, const struct conn_event *ev)
 		break;
 	case CONN_DRAINED:
 		p->last = loop_now(p->loop);
+		if (p->squeeze != NULL)
+			squeeze_drained(p->squeeze);
 		if (p->paused)
 			p->drained = true;
 		else if (p->state == PEER_READY)
@@ -392,6 +480,8 @@ struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *
 	p->funnel = funnel;
 	p->owner = owner;
 	p->side = side;
+	if (ep->compress)
+		p->compression = COMPRESSION_WANTED;
 	p->conn = conn_dial(d, ep, login, on_conn, p);
 	if (p->conn == NULL) {
 		free(p);
@@ -434,6 +524,8 @@ void peer_flush(struct peer *p)
 void peer_flush_now(struct peer *p)
 {
 	flush(p);
+	if (p->squeeze != NULL)
+		squeeze_flush(p->squeeze);
 	if (p->conn != NULL)
 		conn_flush(p->conn);
 }

@@ -5,6 +5,9 @@
  *
  * The deadline is progress: while commands are in flight, `command_timeout` without a byte in either direction ends
  * the connection, unless the peer is paused by its owner. An idle connection is kept alive by a NOOP every `keepalive`.
+ *
+ * COMPRESS=DEFLATE is the peer's own business: where the endpoint wants it, it is asked for behind CAPABILITY, and the owner's commands wait in
+ * the session until it is answered; then PEER_DRAINED tells that a message may be due. A refusal is no failure.
  */
 #ifndef GODWIT_PEER_H
 #define GODWIT_PEER_H
@@ -21,7 +24,7 @@ struct peer_limits {
 enum peer_event_kind {
 	PEER_UP,      /* logged in and capabilities are known */
 	PEER_SESSION, /* session: any event of session.h but NONE */
-	PEER_DRAINED, /* the socket takes bytes again */
+	PEER_DRAINED, /* bytes may go out again: the socket takes them, or what held them back is over */
 	PEER_DOWN     /* failure; also protocol errors (CONN_FAULT_GARBAGE), deadlines (CONN_FAULT_TIMEOUT), BYE (bye is set, text is the server's) */
 };
 
@@ -58,7 +61,7 @@ void peer_pause(struct peer *p);
 void peer_resume(struct peer *p);
 /* ms between the first command and its answer, 0 while that has not come. */
 uint64_t peer_rtt(const struct peer *p);
-/* Since the login. */
+/* Of the network, since the login. */
 uint64_t peer_bytes_in(const struct peer *p);
 uint64_t peer_bytes_out(const struct peer *p);
 

@@ -269,6 +269,7 @@ static void add_servers(struct run *r)
 			.ca_file = v->ca_file,
 			.admin_user = v->admin_user,
 			.admin_password = v->admin_user != NULL ? r->admin_passwords[i] : NULL,
+			.compress = v->compress == CONF_COMPRESS_ON,
 			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
 			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
 		};

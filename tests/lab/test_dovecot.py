@@ -53,8 +53,16 @@ def kinds(folder):
         with Client.to(server, "ann", "one") as client:
             check("capabilities taken away", not client.has("MULTIAPPEND") and not client.has("LITERAL+")
                   and client.has("UIDPLUS"))
+            check("no compression unless asked for", server.syntax == "2.4" or not client.has("COMPRESS=DEFLATE"))
         server.remove_user("ann")
         check("a user removed", raised(Refused, Client.to, server, "ann", "one"))
+
+
+    for removed in ((), ("MULTIAPPEND",)):
+        with Dovecot(folder, "compress%d" % len(removed), compress=True, capability_remove=removed, users={"ann": "one"}) as server:
+            with Client.to(server, "ann", "one") as client:
+                check("compression", client.has("COMPRESS=DEFLATE") and client.has("MULTIAPPEND") == (not removed))
+                check("compression begins", not raised(Refused, client.command, b"COMPRESS DEFLATE"))
 
 
 def certificates(folder):

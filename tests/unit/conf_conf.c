@@ -125,7 +125,7 @@ Test(conf_conf, whole_file)
 		"max_login_retries = 0\n/* and\n another */ login_retry_interval = 200ms\n"
 		"migration \"acme\" { source = \"old\" target = new mailboxes = \"acme.csv\" }\n"
 		"server \"old\" {\n  url = \"imap://[::1]:1143/\"\n  ca_file = \"ca.pem\"\n"
-		"  allow_plaintext = yes\n  max_connections = 10000 }\n"
+		"  allow_plaintext = yes\n  compress = \"On\" max_connections = 10000 }\n"
 		"server new { url = \"imaps://new.example\" }");
 	const struct conf_server *old = conf_server_find(conf, "old");
 	const struct conf_migration *acme = conf->migrations;
@@ -138,6 +138,7 @@ Test(conf_conf, whole_file)
 	cr_expect_str_eq(old->url.host, "::1");
 	cr_expect_str_eq(old->ca_file, in_folder("ca.pem"));
 	cr_expect(old->max_connections == 10000 && old->line == 8);
+	cr_expect(old->compress == CONF_COMPRESS_ON && conf->servers[1].compress == CONF_COMPRESS_OFF);
 	cr_expect(conf->servers[1].max_connections == 20 && !conf->servers[1].ca_file);
 	cr_expect_str_eq(acme->name, "acme");
 	cr_expect(acme->source == old && acme->target == &conf->servers[1] && acme->line == 7);
@@ -166,15 +167,15 @@ Test(conf_conf, overrides_are_told)
 {
 	struct conf *conf = load("max_login_retries = 3\nlogin_retry_interval = \"90s\"\n"
 				 "pass_interval = \"60m\"\nstate = /srv/godwit\n"
-				 "server a { url = \"imap://a\" max_connections = 5 }\n"
+				 "server a { url = \"imap://a\" max_connections = 5 compress = on }\n"
 				 "server b { url = \"imap://b\" allow_plaintext = true\n"
 				 "ca_file = /dev/null }\n");
 	struct seen seen = { .len = 0 };
 
-	cr_expect(conf_overrides(conf, see, &seen) == 6);
+	cr_expect(conf_overrides(conf, see, &seen) == 7);
 	cr_expect_str_eq(seen.text, "//state: /srv/godwit (/var/lib/godwit) restart\n"
 			 "//max_login_retries: 3 (60)\n//login_retry_interval: 90s (60s)\n"
-			 "server/a/max_connections: 5 (20)\nserver/b/ca_file: /dev/null ()\n"
+			 "server/a/compress: on (off)\nserver/a/max_connections: 5 (20)\nserver/b/ca_file: /dev/null ()\n"
 			 "server/b/allow_plaintext: true (false)\n");
 	conf_free(&conf);
 }
@@ -279,6 +280,8 @@ Test(conf_conf, values)
 	fails("state = \"\"", "1: state is empty; give it a value or leave it out");
 	fails("server a {\n\nallow_plaintext = maybe }",
 	      "3: allow_plaintext is \"maybe\"; it must be true or false");
+	fails("server a {\n\ncompress = o }", "3: compress is \"o\"; it must be off or on");
+	fails("server a {\n\ncompress = offf }", "3: compress is \"offf\"; it must be off or on");
 	fails("server a { url = \"imaps://ann:secret@a\" }", "1: url has a password in it, where "
 	      "others can see it; passwords go into the environment, a password file or the mailbox list");
 	fails("server a { url = \"imaps://ann@a\" }", "1: url names a user; leave USER@ out, "

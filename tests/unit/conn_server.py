@@ -9,6 +9,7 @@ import struct
 import sys
 import threading
 import time
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -19,6 +20,8 @@ parser.add_argument("--caps", default="IMAP4rev1")
 parser.add_argument("--login", default="OK logged in", help="lines split at '|'; '@' stands for the tag, '%%' for what was sent")
 parser.add_argument("--after", default="hold")
 parser.add_argument("--proof", default="", help="of a dialogue: what CAPABILITY is answered by; as --login")
+parser.add_argument("--compress", default="OK go", help="of a dialogue: the answer to COMPRESS")
+parser.add_argument("--garbage", default="", help="of a dialogue: what is sent in place of deflate behind that answer; hexadecimal")
 parser.add_argument("--amount", type=int, default=0)
 parser.add_argument("--tls", choices=("first", "start", "refuse"))
 parser.add_argument("--certificate", default="good", help="good, wrong_host, expired")
@@ -157,6 +160,38 @@ def literal(sock, size):
     return right
 
 
+class Deflated:
+    """A socket whose bytes are compressed in both directions (RFC 4978)."""
+
+    def __init__(self, sock):
+        self.sock, self.got = sock, b""
+        self.inflater, self.deflater = zlib.decompressobj(-15), zlib.compressobj(6, zlib.DEFLATED, -15)
+
+    def recv(self, n):
+        self.got = self.got or self.inflater.decompress(self.inflater.unconsumed_tail, 65536)
+        while not self.got:
+            data = self.sock.recv(65536)
+            if not data:
+                return b""
+            self.got = self.inflater.decompress(data, 65536)
+        piece, self.got = self.got[:n], self.got[n:]
+        return piece
+
+    def sendall(self, data):
+        self.sock.sendall(self.deflater.compress(data) + self.deflater.flush(zlib.Z_SYNC_FLUSH))
+
+    def close(self):
+        self.sock.close()
+
+
+def compress(sock, tag):
+    say(sock, tag + " " + args.compress)
+    if not args.compress.startswith("OK"):
+        return sock
+    sock.sendall(bytes.fromhex(args.garbage))
+    return Deflated(sock)
+
+
 def answer(sock, tag, verb, rest):
     """One command of a dialogue. Folder names say what is to happen."""
     if verb == "CAPABILITY":
@@ -175,13 +210,15 @@ def answer(sock, tag, verb, rest):
             time.sleep(0.2)
         right = literal(sock, size)
         line(sock)
-        say(sock, tag + (" OK [APPENDUID 1 5] done" if right else " NO wrong bytes"))
+        say(sock, tag + (" OK [APPENDUID 1 5] done" if right or "blind" in rest else " NO wrong bytes"))
         return
     elif verb == "UID":
         say(sock, "* 1 FETCH (UID 1 BODY[] {%d}" % args.amount)
         for at in range(0, args.amount, 1 << 20):
             sock.sendall(pattern(at, min(1 << 20, args.amount - at)))
         say(sock, ")")
+    elif "flood" in rest:
+        sock.sendall(b"* 1 EXISTS\r\n" * args.amount)
     elif "silence" in rest:
         return
     elif "trickle" in rest:
@@ -206,6 +243,9 @@ def answer(sock, tag, verb, rest):
 def dialogue(sock):
     while True:
         words = line(sock).split(" ", 2) + [""]
+        if words[1].upper() == "COMPRESS":
+            sock = compress(sock, words[0])
+            continue
         answer(sock, words[0], words[1].upper(), words[2])
 
 

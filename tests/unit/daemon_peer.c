@@ -35,10 +35,12 @@ struct world {
 	uint64_t got, sent, size;
 	bool wrong;
 	const char *ask; /* folder that is asked for at PEER_UP */
-	bool stop_at_done;
+	bool stop_at_done, stop_at_drained;
 	int close_at_event; /* counted from 1 */
 	int pause_every;
 	bool tag_leaked;
+	bool turning; /* next_turn() is called at each turn of the loop */
+	int in_turn, most_in_turn; /* responses */
 };
 
 static void on_peer(void *owner, const struct peer_event *ev);
@@ -64,6 +66,22 @@ static void world_dial(struct world *w)
 	cr_assert_not_null(w->p);
 	cr_assert_eq(w->events, 0);
 }
+
+static void dial_compressed(struct world *w)
+{
+	w->ep.compress = true;
+	world_dial(w);
+	loop_run(w->l);
+	w->stop_at_drained = true;
+	loop_run(w->l);
+	w->stop_at_drained = false;
+	cr_assert_eq(w->drained, 1);
+	w->drained = 0;
+}
+
+#define CAN_COMPRESS "--login", "OK [CAPABILITY IMAP4rev1 LITERAL+ UIDPLUS COMPRESS=DEFLATE] hi", "--caps", \
+	"IMAP4rev1 LITERAL+ UIDPLUS COMPRESS=DEFLATE ID"
+
 
 static void world_end(struct world *w)
 {
@@ -92,6 +110,15 @@ static void resume(void *arg)
 {
 	struct world *w = arg;
 	peer_resume(w->p);
+}
+
+static void next_turn(void *arg)
+{
+	struct world *w = arg;
+	w->most_in_turn = w->in_turn > w->most_in_turn ? w->in_turn : w->most_in_turn;
+	w->in_turn = 0;
+	if (w->turning)
+		loop_post(w->l, next_turn, w);
 }
 
 static uint32_t ask(struct world *w, const char *folder, uint64_t user)
@@ -131,6 +158,7 @@ static void on_session(struct world *w, const struct session_event *ev)
 			loop_stop(w->l);
 	} else if (ev->kind == EVENT_RESPONSE) {
 		w->responses++;
+		w->in_turn++;
 		w->exists += ev->resp.kind == RESP_EXISTS;
 	} else if (ev->kind == EVENT_BODY_BEGIN) {
 		w->bodies++;
@@ -165,6 +193,8 @@ static void on_peer(void *owner, const struct peer_event *ev)
 		break;
 	case PEER_DRAINED:
 		w->drained++;
+		if (w->stop_at_drained)
+			loop_stop(w->l);
 		pour(w);
 		break;
 	case PEER_DOWN:
@@ -385,13 +415,18 @@ Test(daemon_peer, an_answer_to_nothing_ends_the_connection)
 	world_end(&w);
 }
 
-static void fetch(const char *amount, uint64_t size, int pause_every)
+static void fetch(const char *amount, uint64_t size, int pause_every, bool compress)
 {
 	struct world w;
-	world_begin(&w, LIST("--after", "dialogue", HINT, "--amount", amount));
+	world_begin(&w, compress ? LIST("--after", "dialogue", CAN_COMPRESS, "--amount", amount) :
+		LIST("--after", "dialogue", HINT, "--amount", amount));
 	w.t = timer_new(w.l, resume, &w);
-	world_dial(&w);
-	loop_run(w.l);
+	if (compress) {
+		dial_compressed(&w);
+	} else {
+		world_dial(&w);
+		loop_run(w.l);
+	}
 	w.size = size;
 	w.stop_at_done = true;
 	w.pause_every = pause_every;
@@ -404,24 +439,32 @@ static void fetch(const char *amount, uint64_t size, int pause_every)
 	cr_assert_eq(w.done, 1);
 	cr_assert_eq(w.got, size);
 	cr_assert(!w.wrong);
+	cr_assert(!compress || size < 1000 || peer_bytes_in(w.p) < size / 2, "%llu of %llu", (unsigned long long)peer_bytes_in(w.p),
+		(unsigned long long)size);
 	world_end(&w);
 }
 
 Test(daemon_peer, bodies_come_in_whatever_the_pauses)
 {
-	fetch("20000000", 20000000, 0);
-	fetch("20000000", 20000000, 3);
-	fetch("1000000", 1000000, 1);
-	fetch("0", 0, 1);
-	fetch("1", 1, 1);
+	for (int compress = 0; compress < 2; compress++) {
+		fetch("20000000", 20000000, 0, compress);
+		fetch("20000000", 20000000, 3, compress);
+		fetch("1000000", 1000000, 1, compress);
+		fetch("0", 0, 1, compress);
+		fetch("1", 1, 1, compress);
+	}
 }
 
-static void append(const char *folder, uint64_t size)
+static void append(const char *folder, uint64_t size, bool compress)
 {
 	struct world w;
-	world_begin(&w, LIST("--after", "dialogue", HINT));
-	world_dial(&w);
-	loop_run(w.l);
+	world_begin(&w, compress ? LIST("--after", "dialogue", CAN_COMPRESS) : LIST("--after", "dialogue", HINT));
+	if (compress) {
+		dial_compressed(&w);
+	} else {
+		world_dial(&w);
+		loop_run(w.l);
+	}
 	w.size = size;
 	w.stop_at_done = true;
 	uint32_t tag;
@@ -436,15 +479,130 @@ static void append(const char *folder, uint64_t size)
 	cr_assert_eq(w.done, 1);
 	cr_assert_eq(w.last, CMD_APPEND);
 	cr_assert_eq(w.last_status, STATUS_OK);
-	cr_assert(size < 10000000 || w.drained > 0);
+	cr_assert(compress || size < 10000000 || w.drained > 0);
+	cr_assert(!compress || size < 1000 || peer_bytes_out(w.p) < size / 2);
 	world_end(&w);
 }
 
 Test(daemon_peer, bodies_go_out)
 {
-	append("slow", 20000000);
-	append("x", 1);
-	append("x", 0);
+	for (int compress = 0; compress < 2; compress++) {
+		append("slow", 20000000, compress);
+		append("x", 1, compress);
+		append("x", 0, compress);
+	}
+}
+
+/* The server stands still until the socket is full: what was not flushed then goes when it takes bytes again. */
+Test(daemon_peer, nothing_stays_behind_when_the_socket_was_full)
+{
+	struct world w;
+	char noise[10001];
+	uint32_t tag, seed = 1;
+	size_t taken;
+	world_begin(&w, LIST("--after", "dialogue", CAN_COMPRESS));
+	dial_compressed(&w);
+	w.stop_at_done = true;
+	struct session *s = peer_session(w.p);
+	cr_assert_eq(session_append_begin(s, SPAN("blind"), &tag), 0);
+	cr_assert_eq(session_append_message(s, &(struct append_message){ .size = 32000000 }), 0);
+	cr_assert_eq(session_append_end(s), 0);
+	kill(w.s.pid, SIGSTOP);
+	while (!peer_is_full(w.p)) {
+		for (size_t i = 0; i < sizeof(noise); i++)
+			noise[i] = (char)((seed = seed * 1664525 + 1013904223) >> 24);
+		cr_assert_eq(peer_body(w.p, span_of(noise, sizeof(noise)), &taken), 0);
+		cr_assert_gt(taken, 0);
+	}
+	while (session_body_due(s) > 0)
+		cr_assert_eq(peer_body(w.p, span_of(noise, 1000), &taken), 0);
+	run_for(&w, 20);
+	kill(w.s.pid, SIGCONT);
+	loop_run(w.l);
+	cr_assert_eq(w.down, 0, "%s", w.failure.text);
+	cr_assert_eq(w.last_status, STATUS_OK);
+	cr_assert_gt(w.drained, 0);
+	world_end(&w);
+}
+
+/* The line of the log that tells of it, and what the peer did with the commands around it. */
+static void compressed(const char *answer, const char *caps, const char *words)
+{
+	int fd[2], old = dup(STDERR_FILENO);
+	char text[8192];
+	struct world w;
+	cr_assert_eq(pipe2(fd, O_NONBLOCK | O_CLOEXEC), 0);
+	world_begin(&w, LIST("--after", "dialogue", "--caps", caps, "--login", "OK hi", "--compress", answer));
+	w.ep.compress = true;
+	w.limits.keepalive = 100;
+	w.ask = "x";
+	w.stop_at_done = true;
+	log_set_level(LOG_LEVEL_DEBUG);
+	dup2(fd[1], STDERR_FILENO);
+	world_dial(&w);
+	loop_run(w.l);
+	/* Enough for some NOOPs: it is never asked for again. */
+	run_for(&w, 350);
+	dup2(old, STDERR_FILENO);
+	log_set_level(LOG_LEVEL_NOTICE);
+	ssize_t n = read(fd[0], text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	cr_assert_eq(w.down, 0, "%s", w.failure.text);
+	cr_assert(w.up == 1 && w.done == 1 && w.exists > 0 && !w.tag_leaked);
+	cr_assert_not_null(strstr(text, words), "%s", text);
+	char *asked = strstr(text, "COMPRESS DEFLATE\n");
+	cr_assert_eq(asked != NULL, strstr(caps, "COMPRESS=DEFLATE") != NULL, "%s", text);
+	cr_assert(asked == NULL || strstr(asked + 1, "COMPRESS DEFLATE\n") == NULL, "%s", text);
+	cr_assert(asked == NULL || w.drained == 1);
+	close(fd[0]);
+	close(fd[1]);
+	close(old);
+	world_end(&w);
+}
+
+Test(daemon_peer, compression_is_asked_for_once)
+{
+	compressed("OK go", "IMAP4rev1 COMPRESS=DEFLATE", "godwit: debug: target: new: compressed from here on\n");
+	compressed("NO [COMPRESSIONACTIVE] it is", "IMAP4rev1 COMPRESS=DEFLATE", "godwit: debug: target: new: the server does not compress: it is\n");
+	compressed("BAD what?", "IMAP4rev1 COMPRESS=DEFLATE", "godwit: debug: target: new: the server does not compress: what?\n");
+	compressed("OK go", "IMAP4rev1 COMPRESS=LZW", "godwit: debug: target: new: the server does not offer COMPRESS=DEFLATE\n");
+}
+
+Test(daemon_peer, what_is_not_compressed_as_it_should_be_ends_the_connection)
+{
+	/* "* OK still here\r\n"; and a last block, "hi", with more behind it */
+	static const char *const garbage[] = { "2a204f4b207374696c6c20686572650d0a", "010200fdff686978" };
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+		world_begin(&w, LIST("--after", "dialogue", CAN_COMPRESS, "--garbage", garbage[i]));
+		w.ep.compress = true;
+		world_dial(&w);
+		loop_run(w.l);
+		loop_run(w.l);
+		cr_assert_eq(w.down, 1);
+		cr_assert_eq(w.failure.fault, CONN_FAULT_GARBAGE, "%s", w.failure.text);
+		cr_assert_not_null(strstr(w.failure.text, "compress"), "%s", w.failure.text);
+		world_end(&w);
+	}
+}
+
+/* Half a megabyte of "* 1 EXISTS" for each kilobyte: others have their turn all the same, and none is lost. */
+Test(daemon_peer, much_from_little_leaves_others_their_turn)
+{
+	struct world w;
+	world_begin(&w, LIST("--after", "dialogue", CAN_COMPRESS, "--amount", "2000000"));
+	dial_compressed(&w);
+	w.stop_at_done = true;
+	w.turning = true;
+	next_turn(&w);
+	ask(&w, "flood", 0);
+	peer_flush(w.p);
+	loop_run(w.l);
+	cr_assert_eq(w.down, 0, "%s", w.failure.text);
+	cr_assert_eq(w.exists, 2000000);
+	cr_assert_leq(w.most_in_turn, 4 * (1u << 20) / 12, "%d", w.most_in_turn);
+	w.turning = false;
+	world_end(&w);
 }
 
 Test(daemon_peer, drained_comes_after_a_pause)
@@ -524,6 +682,19 @@ Test(daemon_peer, may_be_closed_at_each_event)
 	world_begin(&w, LIST("--after", "dialogue"));
 	world_dial(&w);
 	world_end(&w);
+	/* In the middle of compressed bytes, too: the event's are in memory of the peer's own. */
+	for (int at = 2; at < 7; at++) {
+		uint32_t tag;
+		world_begin(&w, LIST("--after", "dialogue", CAN_COMPRESS, "--amount", "100000"));
+		dial_compressed(&w);
+		w.size = 100000;
+		w.close_at_event = w.events + at;
+		cr_assert_eq(session_fetch(peer_session(w.p), CMD_UID_FETCH, SPAN("1"), FETCH_UID | FETCH_BODY, 0, &tag), 0);
+		peer_flush(w.p);
+		loop_run(w.l);
+		cr_assert_null(w.p);
+		world_end(&w);
+	}
 }
 
 Test(daemon_peer, the_dialogue_is_logged_at_debug)
