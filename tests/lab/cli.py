@@ -199,7 +199,7 @@ def proxy_command(args):
         targets = [(server["host"], p) for p in (server["imap_port"], server["imaps_port"]) if p]
         stats = os.path.join(lab["dir"], "proxy-%s-%g.json" % (name, args.rtt))
         fault = {k: (v.split(":")[0], int(v.split(":")[1])) for k, v in (("cut", args.cut), ("stall", args.stall)) if v}
-        proxy = Proxy(targets, rtt_ms=args.rtt, stats=stats, times=args.times, detach=True, **fault).start()
+        proxy = Proxy(targets, rtt_ms=args.rtt, rate=args.rate, stats=stats, times=args.times, detach=True, **fault).start()
         lab["proxies"]["%s-%g" % (name, args.rtt)] = {
             "server": name, "pid": proxy.pid, "mark": stats, "host": proxy.host, "imap_port": proxy.ports[0],
             "imaps_port": proxy.ports[1] if len(proxy.ports) > 1 else None, "rtt_ms": args.rtt, "stats": stats,
@@ -269,6 +269,7 @@ def parse(argv):
     sub = command("proxy", proxy_command, "put delaying proxies in front of the servers")
     sub.add_argument("--rtt", type=float, default=25, help="milliseconds (default: 25)")
     sub.add_argument("--servers", help="names, with commas (default: all)")
+    sub.add_argument("--rate", type=int, default=0, help="bytes a second in each direction (default: no limit)")
     sub.add_argument("--cut", metavar="up|down:BYTES", help="reset connections when so much has passed")
     sub.add_argument("--stall", metavar="up|down:BYTES", help="pass nothing more when so much has passed")
     sub.add_argument("--times", type=int, default=0, help="fault on the first N connections only")

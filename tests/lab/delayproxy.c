@@ -1,14 +1,16 @@
 /*
  * A TCP proxy that makes loopback look far away: what is read is passed on half a round trip later, in both
- * directions, without a limit on throughput. A test tool: one process, one thread, epoll.
+ * directions, without a limit on throughput unless one is given. A test tool: one process, one thread, epoll.
  *
- *   delayproxy [--rtt MS] [--buffer BYTES] [--stats FILE] [--cut DIR:BYTES | --stall DIR:BYTES] [--times N]
+ *   delayproxy [--rtt MS] [--rate BYTES] [--buffer BYTES] [--stats FILE] [--cut DIR:BYTES | --stall DIR:BYTES] [--times N]
  *              [--no-handshake] [LISTEN_HOST:]PORT=TARGET_HOST:PORT ...
  *
  * PORT 0 takes a free one. One line with the port is printed per listener, in their order.
  * A connection takes a round trip to open, as a real one does, unless --no-handshake is given: the client's kernel
  * thinks that it is connected at once, but its bytes are taken up only after that time, and the target sees the
  * connection half a round trip later still.
+ * --rate makes each listener a line that carries so many bytes a second in each direction, all its connections together: they come
+ * out evenly, a few at a time, and what is in front of a full line is not read.
  * DIR is "up" (client to server) or "down". --cut resets both ends when BYTES have passed that way, --stall passes nothing more in
  * any direction; both on the first --times connections (0, the default: on all).
  * SIGHUP writes the statistics; SIGUSR1 resets all connections; SIGUSR2 stalls everything until the next SIGUSR2;
@@ -35,16 +37,20 @@
 #include <unistd.h>
 
 #define READ_SIZE (256 * 1024)
+#define LINE_PIECE_NS 2000000u          /* read at a time, with --rate: what the line carries in so long ... */
+#define LINE_PIECE_MIN 1448u            /* ... or a segment */
+#define LINE_QUEUE_NS 40000000u         /* what waits in front of a full line */
 
 enum dir { UP, DOWN };                  /* client to server, server to client */
 enum kind { LISTENER, END, SIGNALS };
 enum what { DATA, FIN, RESET, OPEN_CLIENT, OPEN_SERVER };
 
-/* Everything that waits for its time. One queue per length of wait, so that each queue is in order of time. */
+/* Everything that waits for its time. One queue per length of wait, and with --rate one per line, so that each queue is in order of time. */
 struct item {
     struct item *later, *sooner;        /* in the queue of waiting items */
     struct item *next;                  /* in the lane, behind this one */
     struct conn *conn;
+    struct queue *queue;
     enum what what;
     enum dir dir;
     uint64_t due;
@@ -85,9 +91,18 @@ struct conn {
     bool reading, connecting, dead, stalled;
 };
 
+/* One direction of what a listener stands for, with --rate. */
+struct line {
+    struct queue queue;
+    uint64_t free_at;                   /* when all that was taken in will have gone out */
+    bool full;
+};
+
 struct listener {
     enum kind kind;
     int fd;
+    struct listener *next;
+    struct line line[2];
     struct sockaddr_storage target;
     socklen_t target_len;
     int port;
@@ -95,7 +110,8 @@ struct listener {
 
 static struct {
     int epoll, signals;
-    uint64_t half, full, now;
+    uint64_t half, full, now, rate;
+    struct listener *listeners;
     size_t buffer, buffered;
     const char *stats;
     int limit_dir;                      /* -1: none */
@@ -135,13 +151,9 @@ static struct item *item_new(struct conn *c, enum what what, enum dir dir, const
     return i;
 }
 
-static struct queue *queue_of(const struct item *i) {
-    return i->what == OPEN_CLIENT ? &g.fulls : &g.halves;
-}
-
-static void wait_for(struct item *i, uint64_t delay) {
-    struct queue *q = queue_of(i);
-    i->due = g.now + delay;
+static void wait_until(struct item *i, struct queue *q, uint64_t due) {
+    i->due = due;
+    i->queue = q;
     i->waiting = true;
     i->sooner = q->last;
     i->later = NULL;
@@ -153,7 +165,7 @@ static void wait_for(struct item *i, uint64_t delay) {
 }
 
 static void wait_no_more(struct item *i) {
-    struct queue *q = queue_of(i);
+    struct queue *q = i->queue;
     if (!i->waiting)
         return;
     i->waiting = false;
@@ -189,7 +201,8 @@ static void rewatch(struct conn *c) {
         uint32_t mask = 0;
         if (c->dead)
             return;
-        if (c->reading && !in->source_done && in->held < g.buffer && !is_stalled(c) && !(i == DOWN && c->connecting))
+        if (c->reading && !in->source_done && in->held < g.buffer && !is_stalled(c) && !c->listener->line[i].full &&
+            !(i == DOWN && c->connecting))
             mask |= EPOLLIN;
         if (out->blocked || (i == DOWN && c->connecting))
             mask |= EPOLLOUT;
@@ -321,6 +334,24 @@ static bool flush(struct conn *c, enum dir dir) {
     return true;
 }
 
+static void rewatch_line(const struct listener *l) {
+    for (struct conn *c = g.open; c; c = c->next)
+        if (c->listener == l)
+            rewatch(c);
+}
+
+/* Puts it in front of the line. */
+static void queue_in_line(struct conn *c, struct item *i) {
+    struct line *line = &c->listener->line[i->dir];
+    uint64_t begin = line->free_at > g.now ? line->free_at : g.now;
+    line->free_at = begin + (uint64_t)i->len * 1000000000u / g.rate;
+    wait_until(i, &line->queue, line->free_at + g.half);
+    if (!line->full && line->free_at > g.now + LINE_QUEUE_NS) {
+        line->full = true;
+        rewatch_line(c->listener);
+    }
+}
+
 static void append(struct conn *c, enum dir dir, enum what what, const void *data, size_t len) {
     struct lane *l = &c->lane[dir];
     struct item *i = item_new(c, what, dir, data, len);
@@ -330,15 +361,24 @@ static void append(struct conn *c, enum dir dir, enum what what, const void *dat
         l->first = i;
     l->last = i;
     l->held += len;
-    if (g.half)
-        wait_for(i, g.half);
+    if (g.rate)
+        queue_in_line(c, i);
+    else if (g.half)
+        wait_until(i, &g.halves, g.now + g.half);
     else
         l->ready++;
 }
 
+static size_t piece_size(void) {
+    uint64_t piece = g.rate * LINE_PIECE_NS / 1000000000u;
+    if (!g.rate || piece > sizeof scratch)
+        return sizeof scratch;
+    return piece > LINE_PIECE_MIN ? (size_t)piece : LINE_PIECE_MIN;
+}
+
 static void take(struct conn *c, enum dir dir) {
     struct lane *l = &c->lane[dir];
-    ssize_t n = recv(c->end[dir].fd, scratch, sizeof scratch, 0);
+    ssize_t n = recv(c->end[dir].fd, scratch, piece_size(), 0);
     size_t done = 0;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -352,7 +392,7 @@ static void take(struct conn *c, enum dir dir) {
             c->last = UP;
         }
         /* Without a delay most bytes need no place to wait. */
-        if (!g.half && !l->first && !is_stalled(c) && !(dir == UP && (c->connecting || c->end[DOWN].fd < 0))) {
+        if (!g.half && !g.rate && !l->first && !is_stalled(c) && !(dir == UP && (c->connecting || c->end[DOWN].fd < 0))) {
             ssize_t sent = put(c, dir, scratch, (size_t)n);
             if (sent < 0) {
                 conn_close(c, true);
@@ -416,7 +456,7 @@ static void accept_one(struct listener *l) {
         g.open->prev = c;
     g.open = c;
     if (g.full) {
-        wait_for(item_new(c, OPEN_CLIENT, UP, NULL, 0), g.full);
+        wait_until(item_new(c, OPEN_CLIENT, UP, NULL, 0), &g.fulls, g.now + g.full);
         watch(&c->end[UP], 0);
     } else {
         c->reading = true;
@@ -436,7 +476,7 @@ static void run_due(struct queue *q) {
         if (what == OPEN_CLIENT) {
             free(i);
             c->reading = true;
-            wait_for(item_new(c, OPEN_SERVER, UP, NULL, 0), g.half);
+            wait_until(item_new(c, OPEN_SERVER, UP, NULL, 0), &g.halves, g.now + g.half);
             rewatch(c);
         } else if (what == OPEN_SERVER) {
             free(i);
@@ -449,12 +489,32 @@ static void run_due(struct queue *q) {
     }
 }
 
+/* Takes up again what a full line had stopped. */
+static void run_lines(void) {
+    for (struct listener *l = g.listeners; l; l = l->next)
+        for (int dir = 0; dir < 2; dir++) {
+            struct line *line = &l->line[dir];
+            run_due(&line->queue);
+            if (line->full && line->free_at <= g.now + LINE_QUEUE_NS) {
+                line->full = false;
+                rewatch_line(l);
+            }
+        }
+}
+
+static uint64_t earliest(const struct queue *q, uint64_t due) {
+    return q->first && q->first->due < due ? q->first->due : due;
+}
+
 static int next_due(struct timespec *t) {
-    uint64_t due = UINT64_MAX;
-    if (g.halves.first)
-        due = g.halves.first->due;
-    if (g.fulls.first && g.fulls.first->due < due)
-        due = g.fulls.first->due;
+    uint64_t due = earliest(&g.fulls, earliest(&g.halves, UINT64_MAX));
+    for (struct listener *l = g.listeners; l; l = l->next)
+        for (int dir = 0; dir < 2; dir++) {
+            struct line *line = &l->line[dir];
+            due = earliest(&line->queue, due);
+            if (line->full && line->free_at - LINE_QUEUE_NS < due)
+                due = line->free_at - LINE_QUEUE_NS;
+        }
     if (due == UINT64_MAX)
         return 0;
     due = due > g.now ? due - g.now : 0;
@@ -564,6 +624,8 @@ static void listen_on(char *text) {
     resolve(text, &here, &len, true);
     resolve(equals + 1, &l->target, &l->target_len, false);
     l->kind = LISTENER;
+    l->next = g.listeners;
+    g.listeners = l;
     l->fd = socket(here.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&here, len) != 0 || listen(l->fd, 4096) != 0)
@@ -597,6 +659,8 @@ static int options(int argc, char **argv) {
         i++;
         if (strcmp(name, "rtt") == 0)
             g.half = (uint64_t)(strtod(value, NULL) * 1e6 / 2);
+        else if (strcmp(name, "rate") == 0)
+            g.rate = strtoull(value, NULL, 10);
         else if (strcmp(name, "buffer") == 0)
             g.buffer = strtoull(value, NULL, 10);
         else if (strcmp(name, "stats") == 0)
@@ -668,7 +732,7 @@ static void on_event(const struct epoll_event *event) {
 int main(int argc, char **argv) {
     int first = options(argc, argv);
     if (first >= argc) {
-        fprintf(stderr, "usage: delayproxy [--rtt MS] [--buffer BYTES] [--stats FILE] [--cut DIR:BYTES] "
+        fprintf(stderr, "usage: delayproxy [--rtt MS] [--rate BYTES] [--buffer BYTES] [--stats FILE] [--cut DIR:BYTES] "
                 "[--stall DIR:BYTES] [--times N] [--no-handshake] [HOST:]PORT=HOST:PORT...\n");
         return 64;
     }
@@ -688,6 +752,7 @@ int main(int argc, char **argv) {
             on_event(&events[i]);
         run_due(&g.fulls);
         run_due(&g.halves);
+        run_lines();
         bury();
     }
     write_stats();

@@ -20,9 +20,10 @@ def build():
 
 
 class Proxy:
-    def __init__(self, targets, rtt_ms=0, buffer=64 << 20, stats=None, cut=None, stall=None, times=0, handshake=True,
+    def __init__(self, targets, rtt_ms=0, rate=0, buffer=64 << 20, stats=None, cut=None, stall=None, times=0, handshake=True,
                  ports=None, host="127.0.0.1", detach=False):
         """`targets`: list of (host, port); one listener for each, their ports in `self.ports`, in the same order.
+        `rate`: bytes a second that each target's line carries in each direction (0: no limit).
         `cut`, `stall`: (direction "up" or "down", bytes): fault when so much has passed, on the first `times`
         connections (0: on all). `stats`: file for per-connection counts, see read_stats()."""
         self.targets, self.host, self.stats_file, self.detach = list(targets), host, stats, detach
@@ -30,6 +31,8 @@ class Proxy:
         for name, fault in (("--cut", cut), ("--stall", stall)):
             if fault:
                 self.argv += [name, "%s:%d" % fault]
+        if rate:
+            self.argv += ["--rate", str(rate)]
         if stats:
             self.argv += ["--stats", stats]
         if not handshake:

@@ -121,9 +121,39 @@ def throughput(server, rtt):
         print("cpu of the proxy for %d MB: %d ms" % (2 * server.size >> 20, 10 * (int(fields[13]) + int(fields[14]))))
 
 
-def same_bytes(server):
+def rates(folder):
+    """Two connections share a line; the other direction is another line."""
+    server = Server(2 << 20)
+    with Proxy([("127.0.0.1", server.port)], rate=2 << 20, stats=os.path.join(folder, "rates")) as proxy:
+        socks = [dial(proxy, b"S") for _ in range(2)]
+        got, begin = [], time.monotonic()
+        threads = [threading.Thread(target=lambda s=s: got.append(drain(s))) for s in socks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        took = time.monotonic() - begin
+        check("all bytes of both", got == [2 << 20] * 2, got)
+        check("4 MB at 2 MB/s", 1.9 < took < 4, took)
+        sock = dial(proxy, b"D")
+        begin = time.monotonic()
+        sock.sendall(bytes(4 << 20))
+        sock.shutdown(socket.SHUT_WR)
+        check("all bytes up", int(sock.recv(100)) == 4 << 20)
+        took = time.monotonic() - begin
+        check("4 MB up at 2 MB/s", 1.9 < took < 4, took)
+    with Proxy([("127.0.0.1", server.port)], rate=1 << 20, rtt_ms=100) as proxy:
+        sock, sizes, end = dial(proxy, b"S"), {}, time.monotonic() + 1
+        sock.recv(1)
+        while (now := time.monotonic()) < end:
+            sizes[int(now * 20)] = sizes.get(int(now * 20), 0) + len(sock.recv(1 << 16))
+        middle = [sizes.get(at, 0) for at in range(min(sizes) + 1, max(sizes))]
+        check("bytes come evenly", middle and max(middle) < 3 * sum(middle) / len(middle), middle)
+
+
+def same_bytes(server, rate=0):
     data = random.Random(1).randbytes(20 << 20)
-    with Proxy([("127.0.0.1", server.port)], rtt_ms=7, buffer=1 << 20) as proxy:
+    with Proxy([("127.0.0.1", server.port)], rtt_ms=7, rate=rate, buffer=1 << 20) as proxy:
         sock = dial(proxy, b"E")
         got = hashlib.sha256()
 
@@ -182,6 +212,8 @@ def main():
         for rtt in (0, 25, 100):
             throughput(server, rtt)
         same_bytes(server)
+        same_bytes(server, 30 << 20)
+        rates(folder)
         faults(server)
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
