@@ -27,6 +27,10 @@ void conn_drop(struct conn *c)
 		TAILQ_REMOVE(&c->d->queue, c, entry);
 		c->queued = false;
 	}
+	if (c->unsent) {
+		TAILQ_REMOVE(&c->d->unsent, c, unsent_entry);
+		c->unsent = false;
+	}
 	/* Before curl closes the descriptor under it. */
 	if (c->poll != NULL)
 		uv_close((uv_handle_t *)c->poll, on_close_free);
@@ -85,7 +89,7 @@ static void poll_update(struct conn *c)
 {
 	if (c->state != CONN_OPEN)
 		return;
-	int want = (c->paused || c->write_error != CURLE_OK ? 0 : UV_READABLE) | (c->out.n > 0 ? UV_WRITABLE : 0);
+	int want = (c->paused || c->write_error != CURLE_OK ? 0 : UV_READABLE) | ((c->out.n > 0 && !c->unsent) || c->crossed ? UV_WRITABLE : 0);
 	if (want == c->polled)
 		return;
 	int err = want != 0 ? uv_poll_start(c->poll, want, on_poll) : uv_poll_stop(c->poll);
@@ -103,28 +107,31 @@ static bool tell_broken(struct conn *c)
 		snprintf(f.text, sizeof(f.text), "out of memory for the connection to %s", where);
 	else if (c->broken == CONN_FAULT_CONNECT)
 		snprintf(f.text, sizeof(f.text), "cannot connect to %s: %s", where, curl_easy_strerror(c->write_error));
-	else if (c->write_errno != 0)
-		snprintf(f.text, sizeof(f.text), "the connection to %s was lost: %s", where, strerror((int)c->write_errno));
 	else if (c->write_error != CURLE_OK)
-		snprintf(f.text, sizeof(f.text), "the connection to %s was lost: %s", where, curl_easy_strerror(c->write_error));
+		snprintf(f.text, sizeof(f.text), "the connection to %s was lost: %s", where,
+			c->why != NULL ? c->why : curl_easy_strerror(c->write_error));
 	else
 		snprintf(f.text, sizeof(f.text), "%s closed the connection", where);
 	return conn_tell_down(c, &f);
 }
 
-static long last_errno(struct conn *c)
+static const char *last_reason(struct conn *c)
 {
+	if (c->io_reason != NULL)
+		return c->io_reason;
+	if (c->io_errno != 0)
+		return strerror(c->io_errno);
 	long e = 0;
 	curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &e);
 	/* Others may be left over from an address that was tried before. */
-	return e == ECONNRESET || e == EPIPE || e == ETIMEDOUT ? e : 0;
+	return e == ECONNRESET || e == EPIPE || e == ETIMEDOUT ? strerror((int)e) : NULL;
 }
 
 static void lose(struct conn *c, CURLcode why)
 {
 	c->broken = why == CURLE_OUT_OF_MEMORY ? CONN_FAULT_MEMORY : CONN_FAULT_LOST;
 	c->write_error = why;
-	c->write_errno = why != CURLE_OK ? last_errno(c) : 0;
+	c->why = why == CURLE_RECV_ERROR || why == CURLE_SEND_ERROR ? last_reason(c) : NULL;
 }
 
 void conn_open(struct conn *c, const struct resp_caps *caps)
@@ -145,6 +152,7 @@ void conn_open(struct conn *c, const struct resp_caps *caps)
 	curl_off_t handshake = 0;
 	curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
 	c->tls = c->tls || !c->ep->allow_plaintext || handshake > 0;
+	conn_io_begin(c, (int)fd);
 	/* TLS may hold bytes that the socket no longer tells of. */
 	conn_queue(c);
 	if (conn_tell(c, &(struct conn_event){ .kind = CONN_UP, .caps = caps }))
@@ -160,7 +168,7 @@ static enum fill fill(struct conn *c, size_t *ret)
 	enum fill end = FILL_MORE;
 	while (have < CONN_IN_CHUNK) {
 		size_t n = 0;
-		CURLcode r = curl_easy_recv(c->easy, c->d->in + have, CONN_IN_CHUNK - have, &n);
+		CURLcode r = conn_io_recv(c, c->d->in + have, CONN_IN_CHUNK - have, &n);
 		if (r == CURLE_AGAIN) {
 			end = FILL_DRY;
 			break;
@@ -254,31 +262,19 @@ void conn_turn(struct conn *c)
 		conn_read(c);
 }
 
-/*
- * Sends from the front of `bytes` until the socket is full; tells how many went. A TLS library that could not send wants the same
- * bytes again at the same address: so all goes through one buffer of the dialer's, in pieces of one record.
- */
+/* Sends from the front of `bytes` until the socket is full; tells how many went. */
 static size_t conn_send(struct conn *c, struct span bytes)
 {
 	size_t sent = 0;
 	while (sent < bytes.n && c->write_error == CURLE_OK) {
-		size_t n = 0, want = bytes.n - sent;
-		const char *from = bytes.p + sent;
-		if (c->tls) {
-			want = c->refused != 0 ? c->refused : want < CONN_OUT_CHUNK ? want : CONN_OUT_CHUNK;
-			memcpy(c->d->out, from, want);
-			from = c->d->out;
-		}
-		CURLcode r = curl_easy_send(c->easy, from, want, &n);
-		if (r == CURLE_AGAIN || (r == CURLE_OK && n == 0)) {
-			c->refused = c->tls ? want : 0;
+		size_t n = 0;
+		CURLcode r = conn_io_send(c, bytes.p + sent, bytes.n - sent, &n);
+		if (r == CURLE_AGAIN)
 			break;
-		}
 		if (r != CURLE_OK) {
 			lose(c, r);
 			break;
 		}
-		c->refused = 0;
 		sent += n;
 	}
 	c->bytes_out += sent;
@@ -308,6 +304,8 @@ int conn_write(struct conn *c, struct span bytes)
 		c->full = true;
 	if (c->write_error != CURLE_OK)
 		write_failed(c);
+	else if (small && (c->polled & UV_WRITABLE) == 0)
+		conn_send_later(c);
 	poll_update(c);
 	return c->broken == CONN_FAULT_MEMORY ? PROTO_ERR_NOMEM : 0;
 }
@@ -334,6 +332,15 @@ static bool send_pending(struct conn *c)
 	return conn_tell(c, &(struct conn_event){ .kind = CONN_DRAINED });
 }
 
+void conn_send_unsent(struct conn *c)
+{
+	TAILQ_REMOVE(&c->d->unsent, c, unsent_entry);
+	c->unsent = false;
+	if (c->state == CONN_OPEN && c->out.n > 0 && !send_pending(c))
+		return;
+	poll_update(c);
+}
+
 static void on_poll(uv_poll_t *h, int status, int events)
 {
 	struct conn *c = h->data;
@@ -344,7 +351,9 @@ static void on_poll(uv_poll_t *h, int status, int events)
 		return;
 	if (c->state != CONN_OPEN)
 		return;
-	if ((events & UV_READABLE) != 0 && !c->queued)
+	bool readable = (events & UV_READABLE) != 0 || (c->crossed && !c->paused);
+	c->crossed = false;
+	if (readable && !c->queued)
 		conn_read(c);
 	else
 		poll_update(c);

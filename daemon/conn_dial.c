@@ -135,6 +135,24 @@ void conn_queue(struct conn *c)
 	uv_idle_start(&d->idle, on_idle);
 }
 
+static void on_prepare(uv_prepare_t *h)
+{
+	struct dialer *d = h->data;
+	struct conn *c;
+	while ((c = TAILQ_FIRST(&d->unsent)) != NULL)
+		conn_send_unsent(c);
+	uv_prepare_stop(h);
+}
+
+void conn_send_later(struct conn *c)
+{
+	if (c->unsent)
+		return;
+	c->unsent = true;
+	TAILQ_INSERT_TAIL(&c->d->unsent, c, unsent_entry);
+	uv_prepare_start(&c->d->prepare, on_prepare);
+}
+
 struct dialer *dialer_new(struct loop *l)
 {
 	struct dialer *d = calloc(1, sizeof(*d));
@@ -152,10 +170,12 @@ struct dialer *dialer_new(struct loop *l)
 	}
 	d->loop = l;
 	TAILQ_INIT(&d->queue);
+	TAILQ_INIT(&d->unsent);
 	uv_timer_init(loop_uv(l), &d->timer);
 	uv_idle_init(loop_uv(l), &d->idle);
-	d->timer.data = d->idle.data = d;
-	d->handles = 2;
+	uv_prepare_init(loop_uv(l), &d->prepare);
+	d->timer.data = d->idle.data = d->prepare.data = d;
+	d->handles = 3;
 	curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, curl_wants_socket);
 	curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
 	curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
@@ -184,6 +204,7 @@ void dialer_free(struct dialer **d)
 	curl_global_cleanup();
 	uv_close((uv_handle_t *)&x->timer, on_dialer_closed);
 	uv_close((uv_handle_t *)&x->idle, on_dialer_closed);
+	uv_close((uv_handle_t *)&x->prepare, on_dialer_closed);
 	*d = NULL;
 }
 

@@ -1,4 +1,4 @@
-/* conn_p: what conn.c (bytes) and conn_dial.c (getting there) share. */
+/* conn_p: what conn.c (events), conn_io.c (bytes) and conn_dial.c (getting there) share. */
 #ifndef GODWIT_CONN_P_H
 #define GODWIT_CONN_P_H
 
@@ -13,6 +13,8 @@
 #define CONN_IN_CHUNK 65536
 /* Bytes handed to TLS at a time: one record. */
 #define CONN_OUT_CHUNK 16384
+/* Bytes that TLS takes from the socket at a time: two records. With more of them it moves more around than it saves in calls. */
+#define CONN_TLS_READ (34u * 1024)
 /* Bytes read from one connection before the others have their turn. */
 #define CONN_TURN_BYTES (256u * 1024)
 #define CONN_HIGH_WATER (64u * 1024)
@@ -26,12 +28,14 @@ struct dialer {
 	CURLM *multi;             /* NULL: the dialer is being freed */
 	uv_timer_t timer;         /* curl's */
 	uv_idle_t idle;           /* runs while the queue is not empty */
-	int handles;              /* of the two that are not closed yet */
+	uv_prepare_t prepare;     /* runs while `unsent` is not empty */
+	int handles;              /* of the three that are not closed yet */
 	size_t conns;
 	struct conn_queue queue;  /* connections that go on at the next turn without waiting for their sockets */
 	uint64_t turn;
+	struct conn_queue unsent; /* connections with small pieces that go before the loop waits */
 	char in[CONN_IN_CHUNK];   /* what was read just now, lent to the owner */
-	char out[CONN_OUT_CHUNK]; /* what is being written by TLS, see conn_send() */
+	char out[CONN_OUT_CHUNK]; /* what is being written by libcurl's TLS, see conn_io.c */
 };
 
 enum conn_state {
@@ -41,7 +45,14 @@ enum conn_state {
 	CONN_OVER     /* CONN_DOWN was told, or conn_close() called */
 };
 
+enum conn_way {
+	CONN_WAY_CURL,
+	CONN_WAY_SOCKET,
+	CONN_WAY_TLS
+};
+
 struct dialing;
+struct ssl_st;
 
 struct conn {
 	struct dialer *d;
@@ -50,10 +61,14 @@ struct conn {
 	void *owner;
 	enum conn_state state;
 	CURL *easy;
+	enum conn_way way;
+	int fd;
+	struct ssl_st *ssl;    /* CONN_WAY_TLS: libcurl's, see conn_io.c */
 	struct dialing *dialing;
 	uv_poll_t *poll;
 	int polled;            /* UV_READABLE, UV_WRITABLE: what poll waits for */
 	bool tls;
+	bool crossed;          /* TLS wants to write before it can read on */
 	bool paused;
 	bool held;             /* the owner may hold what it has not worked off: it hears CONN_DATA after conn_resume(), be it empty */
 	bool full;             /* until CONN_DRAINED */
@@ -62,17 +77,23 @@ struct conn {
 	bool queued;
 	uint64_t queued_turn;
 	TAILQ_ENTRY(conn) entry;
+	bool unsent;
+	TAILQ_ENTRY(conn) unsent_entry;
 	struct buf in;         /* read, but not taken */
 	struct buf out;        /* written, but not sent */
-	size_t refused;        /* bytes TLS was offered and will want to see again; 0: none */
+	size_t refused;        /* bytes libcurl's TLS was offered and will want to see again; 0: none */
+	int io_errno;          /* of the last failure on the direct way; 0: none */
+	const char *io_reason; /* the same, OpenSSL's words; NULL: none */
 	CURLcode write_error;  /* CURLE_OK: none; told when what came before is read */
-	long write_errno;
+	const char *why;       /* more about it; NULL: nothing is known */
 	enum conn_fault broken;
 	uint64_t bytes_in, bytes_out;
 };
 
 /* Goes on with the connection at the next turn of the loop. */
 void conn_queue(struct conn *c);
+/* Sends what was kept at the end of this turn. */
+void conn_send_later(struct conn *c);
 /* False when the owner closed the connection from within; then it must not be touched any more. */
 bool conn_tell(struct conn *c, const struct conn_event *ev);
 /* Lets go of everything but the memory of the conn itself, then tells. The same return value. */
@@ -81,7 +102,25 @@ bool conn_tell_down(struct conn *c, const struct conn_failure *failure);
 void conn_open(struct conn *c, const struct resp_caps *caps);
 /* One turn of a connection that was queued. */
 void conn_turn(struct conn *c);
+/* The end of the turn: sends what was kept. */
+void conn_send_unsent(struct conn *c);
 void conn_drop(struct conn *c);
+
+/* --- conn_io.c --- */
+
+/* Logged in: finds the way for the bytes. */
+void conn_io_begin(struct conn *c, int fd);
+/* CURLE_OK: *ret bytes; in reading 0 is the end. CURLE_AGAIN: when the socket is ready. Else io_errno and io_reason may tell more. */
+CURLcode conn_io_recv(struct conn *c, char *p, size_t n, size_t *ret);
+/* What was answered by CURLE_AGAIN is to be offered again, with what has come behind it or not. */
+CURLcode conn_io_send(struct conn *c, const char *p, size_t n, size_t *ret);
+/* A proxy of the environment may be between us and the server. */
+bool conn_io_may_be_proxied(void);
+/* libcurl's TLS is the OpenSSL that we are linked with. */
+bool conn_io_knows_tls(void);
+
+/* --- conn_dial.c --- */
+
 void dialing_free(struct dialing **g);
 /* "HOST:PORT", for the texts of failures. */
 const char *conn_where(const struct conn *c, char *text, size_t size);

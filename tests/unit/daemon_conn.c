@@ -5,7 +5,9 @@
 #include "err.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <sys/socket.h>
 
 #define PASSWORD "s3cret-pass"
@@ -40,6 +42,18 @@ static void end(void)
 	/* An assertion would not fail the test here, see leaks.h. */
 	if (descriptors() != descriptors_before)
 		abort();
+}
+
+/* In place of libcurl's: how often the long way was taken. */
+static unsigned long curl_recvs;
+
+CURLcode curl_easy_recv(CURL *easy, void *buffer, size_t size, size_t *n)
+{
+	static CURLcode (*real)(CURL *, void *, size_t, size_t *);
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "curl_easy_recv");
+	curl_recvs++;
+	return real(easy, buffer, size, n);
 }
 
 TestSuite(daemon_conn, .init = begin, .fini = end, .timeout = 60);
@@ -517,6 +531,33 @@ Test(daemon_conn, fifty_megabytes_both_ways_over_tls)
 Test(daemon_conn, fifty_megabytes_both_ways_over_starttls)
 {
 	stream(LIST("--tls", "start", "--after", "slow-echo", "--amount", BIG), false, true, 50 * MB, true, 0, 0);
+}
+
+Test(daemon_conn, bytes_do_not_go_through_libcurl)
+{
+	curl_recvs = 0;
+	stream(LIST("--after", "source", "--amount", "3000000"), false, false, 3 * MB, false, 0, 0);
+	cr_assert_eq(curl_recvs, 0);
+	stream(LIST("--tls", "first", "--after", "source", "--amount", "3000000"), true, true, 3 * MB, false, 0, 0);
+	stream(LIST("--tls", "start", "--after", "source", "--amount", "3000000"), false, true, 3 * MB, false, 0, 0);
+	/* Once each, for what libcurl knows of the session. */
+	cr_assert_leq(curl_recvs, 2);
+}
+
+/* What a proxy does to the bytes only libcurl knows. */
+Test(daemon_conn, bytes_go_through_libcurl_where_a_proxy_may_be)
+{
+	setenv("ALL_PROXY", "http://127.0.0.1:9", 1);
+	setenv("NO_PROXY", "127.0.0.1", 1);
+	curl_recvs = 0;
+	stream(LIST("--after", "slow-echo", "--amount", BIG), false, false, 50 * MB, true, 0, 0);
+	cr_assert_gt(curl_recvs, 100);
+	curl_recvs = 0;
+	stream(LIST("--tls", "first", "--after", "slow-echo", "--amount", BIG), true, true, 50 * MB, true, 0, 0);
+	cr_assert_gt(curl_recvs, 100);
+	stream(LIST("--tls", "first", "--after", "source", "--amount", "3000000"), true, true, 3 * MB, false, 1000, 0);
+	unsetenv("ALL_PROXY");
+	unsetenv("NO_PROXY");
 }
 
 Test(daemon_conn, a_reader_that_pauses_and_leaves_bytes)
