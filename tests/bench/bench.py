@@ -1,60 +1,82 @@
 """The benchmark's command line; scripts/bench."""
 import argparse
-import json
+import datetime
+import hashlib
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-from lab import reader
+from lab import dovecot
 
-from . import measure, place as places, table, verify
+from . import cells, growth, install, memory, page, plan, record as records, table, tune, view
+from .cells import say
 from .shapes import SHAPES
-from .tools import Job, all_tools, godwit
+from .tools import all_tools, godwit
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RUN_TIMEOUT = 600.0
+GROWTH_BY_DEFAULT = 100_000     # messages; --growth goes on to the end
 
 
-def arguments():
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="godwit beside other tools and beside what two Dovecots can do.")
-    parser.add_argument("--rtt", default="0,25,100", help="round-trip times in ms (0,25,100)")
-    parser.add_argument("--shape", default="one,many", help="what is copied, of: %s (one,many)" % ", ".join(SHAPES))
-    parser.add_argument("-n", type=int, default=3, help="runs of each; the median counts (3)")
-    parser.add_argument("--tools", help="names, of: %s (all)" % ", ".join(t.name for t in all_tools()))
-    parser.add_argument("--quick", action="store_true", help="RTT 0, one run, no more than 300 messages")
-    parser.add_argument("--plain", action="store_true", help="without TLS")
-    parser.add_argument("--slow", type=float, default=20.0, metavar="S",
-                        help="a tool that takes longer than this is run once only (20 s)")
-    parser.add_argument("--budget", type=float, default=840.0, metavar="S",
-                        help="no second and third runs when more than this is used up, in proportion (840 s)")
-    parser.add_argument("--messages", type=int, metavar="N", help="no more than N messages in all")
-    parser.add_argument("--json", metavar="FILE", help="all measures of all runs")
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM",
-                        help="another build of godwit, to be compared; can be repeated")
-    parser.add_argument("--keep", metavar="DIR", help="work in DIR, and leave what the tools wrote and said there")
-    args = parser.parse_args()
-    if args.quick:
-        args.rtt, args.n, args.messages = "0", 1, min(args.messages or 300, 300)
-    args.rtts = [float(r) for r in args.rtt.split(",")]
-    unknown = [s for s in args.shape.split(",") if s not in SHAPES]
-    known = {t.name: t for t in all_tools()}
-    unknown += [t for t in (args.tools or "").split(",") if t and t not in known]
-    if unknown or args.n < 1:
-        parser.error("no such shape or tool: %s" % ", ".join(unknown) if unknown else "-n must be 1 or more")
-    args.shapes = [SHAPES[s].scaled(args.messages or sys.maxsize) for s in args.shape.split(",")]
-    args.chosen = [known[t] for t in args.tools.split(",")] if args.tools else all_tools()
-    for name, equals, program in (a.partition("=") for a in args.also):
-        if not equals:
-            parser.error("--also NAME=PROGRAM")
-        args.chosen.insert(1, godwit.Godwit(name, os.path.abspath(program)))
+def parse(argv=None):
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="godwit beside other tools and beside what two Dovecots can do: a page with tables, goals and plots. "
+        "Without options: everything, in about 25 minutes on two quiet cores. What is interrupted goes on when it is started again.")
+    what = parser.add_argument_group("what").add_mutually_exclusive_group()
+    what.add_argument("--quick", action="store_true", help="all shapes scaled down, one turn, two distances: does it work at all; 1 to 2 minutes")
+    what.add_argument("--growth", action="store_true", help="only: cost over the size of a folder, 1,000 to 1,000,000 messages")
+    what.add_argument("--memory", action="store_true", help="only: memory over the number of mailboxes")
+    what.add_argument("--tune", action="store_true", help="only: the best way to cut the bytes of the raw limit")
+    what.add_argument("--page", action="store_true", help="only: write the page anew from what is in --out")
+    what.add_argument("--install", action="store_true", help="only: install what more can be compared with, and gnuplot (Debian packages)")
+    own = parser.add_argument_group("another plan than the default")
+    own.add_argument("--shape", help="what is copied, of: %s" % ", ".join(SHAPES))
+    own.add_argument("--rtt", help="round-trip times in ms (0,25,100)")
+    own.add_argument("--tools", help="names, of: %s" % ", ".join(t.name for t in all_tools() if "," not in t.name))
+    own.add_argument("--plain", action="store_true", help="without TLS")
+    own.add_argument("--messages", type=int, metavar="N", help="no more than N messages in a shape")
+    how = parser.add_argument_group("how")
+    how.add_argument("-n", type=int, help="turns; the median counts (%d)" % plan.TURNS)
+    how.add_argument("--slow", type=float, default=20.0, metavar="S", help="a tool that takes longer than this is run once only (20 s)")
+    how.add_argument("--budget", type=float, default=1500.0, metavar="S", help="nothing is begun that would not be ready by then (1500 s)")
+    how.add_argument("--out", metavar="DIR", help="folder of the results (build-bench/results; of --quick, build-bench/quick)")
+    how.add_argument("--fresh", action="store_true", help="take away what is in --out, and begin anew")
+    how.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM", help="another build of godwit, to be compared; can be repeated")
+    how.add_argument("--keep", metavar="DIR", help="work in DIR, and leave what the tools wrote and said there")
+    args = parser.parse_args(argv)
+    names = [t.name for t in all_tools()]
+    unknown = [s for s in (args.shape or "").split(",") if s and s not in SHAPES]
+    unknown += [t for t in (args.tools or "").split(",") if t and t not in names]
+    if unknown:
+        parser.error("no such shape or tool: %s" % ", ".join(unknown))
+    if args.n is not None and args.n < 1:
+        parser.error("-n must be 1 or more")
+    if any("=" not in a for a in args.also):
+        parser.error("--also NAME=PROGRAM")
+    try:
+        args.rtts = [float(r) for r in (args.rtt or "0,25,100").split(",")]
+    except ValueError:
+        parser.error("--rtt: not a list of numbers: %s" % args.rtt)
     return args
 
 
-def say(text):
-    print("bench: " + text, file=sys.stderr, flush=True)
+def plan_of(args):
+    """The cells to be run."""
+    if args.growth or args.memory or args.page:
+        return []
+    if not (args.shape or args.rtt or args.tools or args.plain or args.messages):
+        found = plan.default(args.quick)
+        return [plan.dataclasses.replace(c, turns=args.n) for c in found] if args.n else found
+    shapes = [SHAPES[s] for s in (args.shape or "one,many").split(",")]
+    shapes = [s.quickly() if args.quick else s for s in shapes]
+    shapes = [s.scaled(args.messages or sys.maxsize) for s in shapes]
+    turns = args.n or (1 if args.quick else plan.TURNS)
+    tools = (args.tools or "").split(",") if args.tools else ()
+    return plan.own(shapes, args.rtts, args.plain, [*tools, *(["godwit, good only"] if "godwit" in tools else [])], turns)
 
 
 def build_godwit():
@@ -78,89 +100,84 @@ def _quietly(command, folder):
         raise SystemExit("bench: %s failed:\n%s" % (" ".join(command), done.stdout.decode("utf-8", "replace")[-4000:]))
 
 
-class Bench:
-    def __init__(self, args, place):
-        self.args, self.place = args, place
-        self.verifier = verify.Verifier(place)
-        self.count, self.cells = 0, len(args.shapes) * len(args.rtts)
-        self.begin = time.monotonic()
-
-    def late(self, number):
-        """Whether the cells up to this one have had their share of the time."""
-        return time.monotonic() - self.begin > self.args.budget * (number + 1) / self.cells
-
-    def cell(self, number, shape, rtt):
-        """All tools on one shape at one round-trip time, in turns: A B C A B C."""
-        messages, _ = self.place.fill(shape)
-        users = self.place.users(shape)
-        self.verifier.prepare(users)
-        tools = [t for t in self.args.chosen if t.shapes is None or shape.name in t.shapes]
-        cell = {"shape": shape.name, "title": str(shape), "rtt": rtt, "messages": messages, "bytes": self.verifier.bytes(users),
-                "runs": {}, "absent": {t.name: t.missing() for t in tools if t.missing()}}
-        present = [t for t in tools if t.name not in cell["absent"]]
-        for turn in range(self.args.n):
-            if turn and self.late(number):
-                say("%s, RTT %g: no time for more than %d runs" % (shape.name, rtt, turn))
-                break
-            for tool in present:
-                runs = cell["runs"].setdefault(tool.name, [])
-                if runs and (runs[0].failed or runs[0].wall > self.args.slow):
-                    continue
-                runs.append(self.run(tool, shape, rtt, cell["bytes"], turn))
-        return cell
-
-    def run(self, tool, shape, rtt, total, turn):
-        self.count += 1
-        folder = os.path.join(self.place.folder, "runs", "%03d-%s" % (self.count, tool.name))
-        os.makedirs(folder)
-        copies = self.place.fresh_users(shape)
-        source_port, target_port = self.place.ports(rtt)
-        job = Job(shape=shape, place=self.place, rtt=rtt, folder=folder, pairs=tuple(zip(self.place.users(shape), copies)),
-                  password=places.PASSWORD, source_port=source_port, target_port=target_port, plain=self.place.plain,
-                  ca_file=self.place.ca_file)
-        command, environment = tool.command(job)
-        result = measure.run(command, self.place, self.place.proxies(rtt), RUN_TIMEOUT, folder, environment, tool.sample_ms)
-        result.failed = result.failed or tool.check(job, result, total)
-        if tool.copies and not result.failed:
-            # One mailbox is compared whole, in the first turn; all are counted, messages and bytes, in every turn.
-            result.failed = self.verifier.check(job.pairs, tool, len(job.pairs) // 2 if turn == 0 else None)
-        say("%s, RTT %g, %s: %.2f s%s" % (shape.name, rtt, tool.name, result.wall,
-                                          ", FAILED: %s\n%s" % (result.failed, result.said[-1500:]) if result.failed else ""))
-        self.place.forget(copies)
-        if not self.args.keep:
-            shutil.rmtree(folder)
-        return result
+def open_record(args, program):
+    out = os.path.abspath(args.out or os.path.join(TOP, "build-bench", "quick" if args.quick else "results"))
+    if args.fresh:
+        shutil.rmtree(out, ignore_errors=True)
+    identity = {"godwit": "?", "plan": "quick" if args.quick else "full"}
+    with open(program, "rb") as file:
+        identity["godwit"] = hashlib.sha256(file.read()).hexdigest()[:16]
+    try:
+        return records.Record(out, identity)
+    except records.Other as other:
+        raise SystemExit("bench: %s" % other)
 
 
-def warm_up(place, shape):
-    """Reads the source once, so that the first tool does not pay for Dovecot's index and the disk."""
-    for user in place.users(shape):
-        reader.read(place.source, user, places.PASSWORD)
+def measure(args, record, program, folder):
+    """Everything that is asked for, the most important first."""
+    deadline = time.monotonic() + args.budget
+    todo, tools = plan_of(args), all_tools()
+    for name, _, other in (a.partition("=") for a in args.also):
+        tools.insert(1, godwit.Godwit(name, os.path.abspath(other)))
+        todo = [plan.dataclasses.replace(c, tools=c.tools + (name,) if c.tools else ()) for c in todo]
+    own = args.shape or args.rtt or args.tools or args.plain or args.messages
+    everything = not (args.growth or args.memory or own)
+    record.add("settings", machine=page.machine(), versions=page.versions(program, dovecot.find_binary()),
+               date=datetime.date.today().isoformat(), command=shlex.join(["scripts/bench", *sys.argv[1:]]))
+    with cells.Bench(folder, record, tools, args.slow, deadline, bool(args.keep)) as bench:
+        if todo:
+            bench.turn(todo, 0)
+        if everything or args.memory:
+            memory.measure(os.path.join(folder, "memory"), program, record, say, args.quick)
+        if everything or args.growth:
+            growth.measure(os.path.join(folder, "growth"), program, record, say,
+                           10_000 if args.quick else growth.SIZES[-1] if args.growth else GROWTH_BY_DEFAULT,
+                           (lambda cost: False) if args.growth else bench.late)
+        for number in range(1, max([c.turns for c in todo], default=0)):
+            bench.turn(todo, number)
+        if todo:
+            bench.calibrate(now=True)
+
+
+def run_tune(args, program, folder):
+    """A table for each trial, on stdout; nothing is kept."""
+    record = records.Record(os.path.join(folder, "tune"), {"godwit": "?"})
+    trials = tune.cells(args.rtts, args.n or 3, [s for s in (args.shape or "").split(",") if s])
+    with cells.Bench(folder, record, [], args.slow * 3, time.monotonic() + args.budget) as bench:
+        for number in range(max(c.turns for c, _ in trials)):
+            for cell, bench.tools in trials:
+                bench.turn([cell], number)
+    order = [tool.name for _, tools in trials for tool in tools]
+    for found in view.cells(record):
+        print("\n".join(table.cell(found, order)))
 
 
 def main():
-    args = arguments()
-    if any(t.name == "godwit" for t in args.chosen):
-        godwit.Godwit.program = build_godwit()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was measured is kept then, too
+    args = parse()
+    if args.install:
+        return install.main()
+    for words in install.advice():
+        say(words)
+    program = godwit.Godwit.program = build_godwit()
+    begin = time.monotonic()
+    if args.page:
+        print(page.write(open_record(args, program)))
+        return 0
     folder = os.path.abspath(args.keep) if args.keep else tempfile.mkdtemp(prefix="bench-")
     os.makedirs(folder, exist_ok=True)
-    begin, cells = time.monotonic(), []
+    record = None if args.tune else open_record(args, program)
     try:
-        with places.Place(folder, args.plain) as place:
-            about = table.about(args, place)
-            bench = Bench(args, place)
-            for shape in args.shapes:
-                say("filling: %s" % shape)
-                place.fill(shape)
-                warm_up(place, shape)
-                cells += [bench.cell(len(cells) + i, shape, rtt) for i, rtt in enumerate(args.rtts)]
+        if args.tune:
+            run_tune(args, program, folder)
+            return 0
+        measure(args, record, program, folder)
+    except KeyboardInterrupt:
+        say("interrupted: what was measured is kept, and the same command goes on")
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    say("%.0f s" % (time.monotonic() - begin))
-    print(table.markdown(cells, args.chosen, about))
-    if args.json:
-        with open(args.json, "w") as out:
-            json.dump(table.as_json(cells, about), out, indent=1)
-            out.write("\n")
-    return 1 if any(r.failed for c in cells for runs in c["runs"].values() for r in runs) else 0
+    print(page.write(record))
+    say("%.0f s; the page, the plots and the numbers are in %s" % (time.monotonic() - begin, record.folder))
+    wrong = [line for kind in ("run", "growth") for line in record.of(kind) if line["failed"]] + record.of("failed")
+    return 1 if wrong else 0

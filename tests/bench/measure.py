@@ -1,8 +1,8 @@
 """Runs one tool once and takes its measures, and those of the two servers and the way between."""
 import dataclasses
+import hashlib
 import json
 import os
-import statistics
 import subprocess
 import tempfile
 import time
@@ -12,13 +12,15 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def build(name, *libraries):
-    """Compiles one of the C programs here; returns its path. Made again when the source is newer."""
+    """Compiles one of the C programs here; returns its path. Built once per user and version of its source."""
     folder = os.path.join(tempfile.gettempdir(), "bench-tools-%d" % os.getuid())
     os.makedirs(folder, mode=0o700, exist_ok=True)
     if os.lstat(folder).st_uid != os.getuid():
         raise SystemExit("bench: %s belongs to somebody else" % folder)
-    source, program = os.path.join(HERE, name + ".c"), os.path.join(folder, name)
-    if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
+    source = os.path.join(HERE, name + ".c")
+    with open(source, "rb") as file:
+        program = os.path.join(folder, "%s-%s" % (name, hashlib.sha256(file.read()).hexdigest()[:16]))
+    if not os.path.exists(program):
         fresh = "%s.%d" % (program, os.getpid())
         subprocess.run(["cc", "-O2", "-g", "-Wall", "-o", fresh, source, *libraries], check=True)
         os.rename(fresh, program)
@@ -37,8 +39,10 @@ class Result:
     timed_out: bool = False
     source_cpu: float = 0.0
     target_cpu: float = 0.0
+    others_cpu: float = 0.0  # of the machine: whatever is neither the tool nor the servers nor the way between
     turns: int = 0          # of the connection with the most; 0 where there is no proxy
     connections: int = 0
+    finished: float = 0.0   # the end of the whole command, where `wall` is the end of what counts
     failed: str = ""        # why the result is not to be trusted
     said: str = ""
 
@@ -115,18 +119,44 @@ class Turns:
         return max((c["turns"] for c in mine), default=0), len(mine)
 
 
-def run(command, place, proxies, timeout, cwd, env=None, sample_ms=0):
-    """Runs a tool's command (a list). What it says goes to a file in `cwd`; the end of it is kept in the result."""
+class Machine:
+    """CPU seconds of all processes since it was made, as the kernel counts them; those of a hypervisor's other guests included."""
+
+    def __init__(self):
+        self.start = self._busy()
+
+    @staticmethod
+    def _busy():
+        with open("/proc/stat") as file:
+            ticks = [int(f) for f in file.readline().split()[1:9]]
+        return (sum(ticks) - ticks[3] - ticks[4]) / TICK  # without idle and iowait
+
+    def used(self):
+        return self._busy() - self.start
+
+
+def process_cpu(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def run(command, place, proxies, timeout, cwd, env=None, sample_ms=0, stamp=False, exits=(0,)):
+    """Runs a tool's command (a list). What it says goes to a file in `cwd`, `said`; the end of it is kept in the result. `stamp`: each line behind the
+    seconds since the start. `exits`: what it may end with."""
     result_file, said_file = os.path.join(cwd, "measures.json"), os.path.join(cwd, "said")
     os.sync()  # what the run before left to be written must not slow this one down
     servers = ServerCpu(place.source), ServerCpu(place.target)
-    turns = Turns(proxies)
+    turns, machine, way = Turns(proxies), Machine(), sum(process_cpu(p.pid) for p in proxies)
     with open(said_file, "wb") as said:
-        subprocess.run([build("measure"), result_file, str(timeout), str(sample_ms), *command], cwd=cwd, stdin=subprocess.DEVNULL,
-                       stdout=said, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})), check=True)
+        subprocess.run([build("measure"), result_file, str(timeout), str(sample_ms), str(int(stamp)), *command], cwd=cwd,
+                       stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=dict(os.environ, **(env or {})), check=True)
     with open(result_file) as file:
         result = Result(**json.load(file))
+    busy, way = machine.used(), sum(process_cpu(p.pid) for p in proxies) - way
     result.source_cpu, result.target_cpu = (s.used() for s in servers)
+    result.others_cpu = max(0.0, busy - way - result.cpu - result.server_cpu)
+    result.finished = result.wall
     result.turns, result.connections = turns.used()
     with open(said_file, errors="replace") as file:
         result.said = file.read()[-4000:]
@@ -134,10 +164,6 @@ def run(command, place, proxies, timeout, cwd, env=None, sample_ms=0):
         result.failed = "not ready after %d s" % timeout
     elif result.signal:
         result.failed = "ended by signal %d" % result.signal
-    elif result.exit:
+    elif result.exit not in exits:
         result.failed = "exit status %d" % result.exit
     return result
-
-
-def median(results, key):
-    return statistics.median(key(r) for r in results)

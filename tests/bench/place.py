@@ -8,17 +8,19 @@ from lab.dovecot import Dovecot
 from lab.imap import Client, Namespace, quote
 from lab.proxy import Proxy
 
+from . import maildir
+
 PASSWORD = "secret"
 
 
 class Place:
-    def __init__(self, folder, plain=False):
-        self.folder, self.plain = folder, plain
-        tls = "none" if plain else "starttls+imaps"
-        self.source = Dovecot(folder, "source", tls=tls, users={})
-        self.target = Dovecot(folder, "target", tls=tls, users={})
+    def __init__(self, folder, **options):
+        """`options`: of both Dovecots, see lab/dovecot.py."""
+        self.folder = folder
+        self.source = Dovecot(folder, "source", users={}, **options)
+        self.target = Dovecot(folder, "target", users={}, **options)
         self.ca_file = self.source.ca_file
-        self._proxies, self._count, self._filled = {}, 0, {}
+        self._proxies, self._count, self.filled = {}, 0, {}
 
     def __enter__(self):
         self.source.start()
@@ -41,8 +43,9 @@ class Place:
                 for server in (self.source, self.target)]
         return self._proxies.get(rtt, [])
 
-    def port(self, server):
-        return server.imap_port if self.plain else server.imaps_port
+    @staticmethod
+    def port(server):
+        return server.imaps_port or server.imap_port
 
     def ports(self, rtt):
         """(source, target)"""
@@ -54,26 +57,45 @@ class Place:
     def users(self, shape):
         return ["%s%d" % (shape.name, i) for i in range(shape.mailboxes)]
 
+    def _warm_up(self, shape):
+        """Reads the mail once, so that the first tool does not pay for Dovecot's cache and the disk."""
+        for user in self.users(shape):
+            with Client.to(self.source, user, PASSWORD) as client:
+                for path in folders(client):
+                    client.command(b"EXAMINE " + quote(Namespace(client).wire(path)))
+                    tag = client.send(b"UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])")
+                    while client.read()[0] != tag:
+                        pass
+                client.logout()
+
+    def bad_users(self, shape):
+        """Those whose password a tool is told wrong."""
+        return ["%s-bad%d" % (shape.name, i) for i in range(shape.bad)]
+
     def fill(self, shape):
         """Writes the mail of a shape once; returns (messages, bytes)."""
-        if shape in self._filled:
-            return self._filled[shape]
+        if shape in self.filled:
+            return self.filled[shape]
 
         def one(item):
             number, user = item
-            return fill.fill(self.source, user, PASSWORD, shape.make(number, shape.messages))
+            folders = shape.make(number, shape.messages)
+            if shape.messages > maildir.MANY and self.source.format == "maildir":
+                return maildir.fill(self.source, user, PASSWORD, folders)
+            return fill.fill(self.source, user, PASSWORD, folders)
 
-        for user in self.users(shape):
+        for user in [*self.users(shape), *self.bad_users(shape)]:
             self.source.add_user(user, PASSWORD)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             done = list(pool.map(one, enumerate(self.users(shape))))
-        self._filled[shape] = sum(d[0] for d in done), sum(d[1] for d in done)
-        return self._filled[shape]
+        self.filled[shape] = sum(d[0] for d in done), sum(d[1] for d in done)
+        self._warm_up(shape)
+        return self.filled[shape]
 
-    def fresh_users(self, shape):
-        """New users on the target, one for each on the source, in their order."""
+    def fresh_users(self, names):
+        """New users on the target, one for each of the source's names, in their order."""
         self._count += 1
-        users = ["t%d-%s" % (self._count, user) for user in self.users(shape)]
+        users = ["t%d-%s" % (self._count, name) for name in names]
         for user in users:
             self.target.add_user(user, PASSWORD)
         return users

@@ -9,7 +9,7 @@
  * commands' bytes. An append session reads its answers line by line; a fetch session throws its bytes away and counts what begins a line with
  * the letters of its tags, which no mail contains: the answers may come in any order.
  *
- * Prints one line of JSON per process. Exit status 0: everything was answered OK.
+ * Prints one line of JSON per process. Exit status 0: everything was answered OK (or by ALREADYEXISTS).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -54,6 +54,8 @@ struct session {
 	size_t map_size;
 	const unsigned char *out;  /* what is to be sent next */
 	size_t out_left;
+	const unsigned char *script; /* its commands */
+	size_t script_left;
 	size_t commands, answered;
 	char last_tag[32], login[600];
 	char line[LINE_SIZE];      /* the line that is arriving; of a fetch, the last bytes */
@@ -101,8 +103,8 @@ static void open_script(struct session *s)
 		s->commands++;
 		at = (size_t)(end - s->map) + 1;
 	}
-	s->out = s->map + at + 1;
-	s->out_left = s->map_size - at - 1;
+	s->script = s->map + at + 1;
+	s->script_left = s->map_size - at - 1;
 }
 
 /* --- sessions --------------------------------------------------------------------------------------------------------- */
@@ -113,6 +115,7 @@ static void begin(struct session *s, const struct job *job)
 	int one = 1;
 
 	*s = (struct session){.job = job, .phase = CONNECTING};
+	open_script(s);
 	if (inet_pton(AF_INET, job->host, &address.sin_addr) != 1)
 		die(job->host, "not an IPv4 address");
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -203,12 +206,14 @@ static void on_line(struct session *s)
 	} else if (s->phase == LOGIN) {
 		if (!answer_is_ok(s->line, "L"))
 			die("login", s->line);
-		open_script(s);
+		s->out = s->script;
+		s->out_left = s->script_left;
 		s->phase = RUNNING;
 	} else {
 		const char *space = strchr(s->line, ' ');
 
-		if (!space || strncmp(space, " OK", 3) != 0)
+		/* Sessions that share a mailbox all create its folders: one of them is the first. */
+		if (!space || (strncmp(space, " OK", 3) != 0 && strncmp(space, " NO [ALREADYEXISTS]", 19) != 0))
 			die("answer", s->line);
 		s->answered++;
 	}

@@ -146,10 +146,11 @@ def sizes_like_mail(count, median=8000, mean=60000, smallest=900, largest=4_000_
             for i in range(count)]
 
 
-def realistic(count, seed=1, folders=1):
-    """Sizes as in real mail; 2,000 messages are about 100 MB. Spread over INBOX and folders under Archive."""
+def realistic(count, seed=1, folders=1, **spread):
+    """Sizes as in real mail; 2,000 messages are about 100 MB. Spread over INBOX and folders under Archive.
+    `spread`: what sizes_like_mail() is to be told."""
     writer = Writer("realistic %s" % seed)
-    sizes = sizes_like_mail(count)
+    sizes = sizes_like_mail(count, **spread)
     writer.random.shuffle(sizes)
     paths = [("INBOX",)] + [("Archive", str(2010 + i)) for i in range(folders - 1)]
 
@@ -174,12 +175,14 @@ def small(count, seed=1):
     return [Folder(("INBOX",), messages())]
 
 
-def large(count, size, seed=1):
-    """`count` messages of about `size` bytes in INBOX."""
+def large(count, size, seed=1, most=None):
+    """`count` messages of about `size` bytes in INBOX; with `most`, evenly spread from `size` to `most`."""
     writer = Writer("large %s" % seed)
+    sizes = [size + ((most or size) - size) * i // max(1, count - 1) for i in range(count)]
+    writer.random.shuffle(sizes)
 
     def messages():
-        for _ in range(count):
+        for size in sizes:
             instant = _instant(writer.random)
             yield Message(writer.message(size, instant), (), internaldate(instant))
 

@@ -11,6 +11,7 @@ FAST = "--nofoldersizes --nofoldersizesatend --nolog --noreleasecheck --noid --n
 
 class Imapsync(Tool):
     name = "imapsync"
+    again = True
     processes = 1
 
     def missing(self):
@@ -30,7 +31,7 @@ class Imapsync(Tool):
         lines = []
         for number, (source, target) in enumerate(job.pairs):
             temporary = os.path.join(job.folder, "tmp%d" % number)
-            os.mkdir(temporary)
+            os.makedirs(temporary, exist_ok=True)
             lines.append(shlex.join([
                 "imapsync", "--host1", job.host, "--port1", str(job.source_port), "--user1", source, "--passfile1", secret,
                 "--host2", job.host, "--port2", str(job.target_port), "--user2", target, "--passfile2", secret,
@@ -41,11 +42,11 @@ class Imapsync(Tool):
 
 
 class ImapsyncParallel(Imapsync):
-    processes = 8
+    processes = max(8, 2 * (os.cpu_count() or 1))
     name = "imapsync-x%d" % processes
-    shapes = ("many", "mixed")
+    many = True
     sample_ms = 250
-    note = "one process per mailbox, %d at a time" % processes
+    note = "one process per mailbox, %d at a time (eight, or twice the cores when that is more)" % processes
 
 
 TOOLS = [Imapsync(), ImapsyncParallel()]

@@ -1,4 +1,5 @@
 """The raw limits: prepared bytes replayed by ../rawlimit.c, which parses nothing."""
+import dataclasses
 import json
 import os
 
@@ -7,9 +8,19 @@ from lab.imap import Client, Namespace, pairs, quote
 from .. import measure, place as places
 from . import Tool
 
-WINDOW_MESSAGES, WINDOW_BYTES = 50, 1 << 20     # of one MULTIAPPEND
-RANGE = 200                                     # messages per FETCH
-SESSIONS = 50                                   # at the same time, on each side: as many as godwit is given
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How the bytes are cut. The defaults are what came out best; see ../tune.py and the README."""
+    messages: int = 200         # of one MULTIAPPEND, no more than
+    bytes: int = 4 << 20        # the same
+    span: int = 200             # messages per FETCH
+    sessions: int = 50          # at the same time, on each side
+    split: int = 1              # sessions per mailbox, on each side
+
+    def __str__(self):
+        return "%d messages or %d KB in an APPEND, %d in a FETCH, %d sessions%s" % (
+            self.messages, self.bytes >> 10, self.span, self.sessions, ", %d for a mailbox" % self.split if self.split > 1 else "")
 
 
 def _read(server, user, password):
@@ -48,21 +59,27 @@ class Script:
             out.writelines(self.pieces)
 
 
-def _append_script(folders):
+def _share(count, way, part):
+    """Which of `count` messages are the part-th session's: (first, end)"""
+    share = -(-count // way.split)
+    return min(part * share, count), min((part + 1) * share, count)
+
+
+def _append_script(folders, way, part):
     script = Script(b"A")
     for wire, messages in folders:
         if wire is None:
-            for name in messages:
+            for name in messages if part == 0 else ():
                 script.add(b"SUBSCRIBE ", quote(name))
             continue
         name = quote(wire)
         if wire.upper() != b"INBOX":
             script.add(b"CREATE ", name)
         pieces, count, size = [], 0, 0
-        for flags, date, body in messages:
+        for flags, date, body in messages[slice(*_share(len(messages), way, part))]:
             pieces += [b' (%s) "%s" {%d+}\r\n' % (flags, date, len(body)), body]
             count, size = count + 1, size + len(body)
-            if count >= WINDOW_MESSAGES or size >= WINDOW_BYTES:
+            if count >= way.messages or size >= way.bytes:
                 script.add(b"APPEND ", name, *pieces)
                 pieces, count, size = [], 0, 0
         if pieces:
@@ -70,44 +87,52 @@ def _append_script(folders):
     return script
 
 
-def _fetch_script(folders):
+def _fetch_script(folders, way, part):
     script = Script(b"QZXJKQ")
     for wire, messages in folders:
-        if wire is None or not messages:
+        if wire is None:
             continue
-        script.add(b"EXAMINE ", quote(wire))
-        for first in range(1, len(messages) + 1, RANGE):
-            script.add(b"FETCH %d:%d (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])" % (
-                first, min(first + RANGE - 1, len(messages))))
+        first, end = _share(len(messages), way, part)
+        if first < end:
+            script.add(b"EXAMINE ", quote(wire))
+        for begin in range(first, end, way.span):
+            script.add(b"FETCH %d:%d (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])" % (begin + 1, min(begin + way.span, end)))
+    if not script.lengths:
+        script.add(b"CAPABILITY")  # an answer is known by the line end before its tag: some line must come first
     return script
 
 
 class Limit(Tool):
     sides = ("fetch", "append")
-    _made = set()
+
+    def __init__(self, way=Way()):
+        self.way = way
 
     def command(self, job):
-        folder = os.path.join(job.place.folder, "scripts")
-        os.makedirs(folder, exist_ok=True)
         lines = []
         for source, target in job.pairs:
-            self._prepare(job, folder, source)
+            fetches, appends = self._scripts(job, source)
             if "fetch" in self.sides:
-                lines.append("fetch %s %d %s %s %s/%s.fetch\n" % (job.host, job.source_port, source, job.password, folder, source))
+                lines += ["fetch %s %d %s %s %s\n" % (job.host, job.source_port, source, job.password, fetch) for fetch in fetches]
             if "append" in self.sides:
-                lines.append("append %s %d %s %s %s/%s.append\n" % (job.host, job.target_port, target, job.password, folder, source))
+                lines += ["append %s %d %s %s %s\n" % (job.host, job.target_port, target, job.password, append) for append in appends]
         with open(os.path.join(job.folder, "jobs"), "w") as out:
             out.writelines(lines)
         trust = ["--plain"] if job.plain else ["--ca", job.ca_file]
-        return [measure.build("rawlimit", "-lssl", "-lcrypto"), *trust, "--sessions", str(SESSIONS), "jobs"], {}
+        return [measure.build("rawlimit", "-lssl", "-lcrypto"), *trust, "--sessions", str(self.way.sessions), "jobs"], {}
 
-    def _prepare(self, job, folder, user):
-        if (folder, user) in self._made:
-            return
-        folders = list(_read(job.place.source, user, job.password))
-        _append_script(folders).write(os.path.join(folder, user + ".append"))
-        _fetch_script(folders).write(os.path.join(folder, user + ".fetch"))
-        self._made.add((folder, user))
+    def _scripts(self, job, user):
+        """Files, made once: ([fetch], [append]), one of each for each session of a mailbox."""
+        folder = os.path.join(job.place.folder, "scripts")
+        start = os.path.join(folder, "%s-%d-%d-%d-%d" % (user, self.way.messages, self.way.bytes, self.way.span, self.way.split))
+        made = [["%s.%s%d" % (start, side, part) for part in range(self.way.split)] for side in ("fetch", "append")]
+        if not os.path.exists(made[1][-1]):
+            os.makedirs(folder, exist_ok=True)
+            folders = list(_read(job.place.source, user, job.password))
+            for part in range(self.way.split):
+                _fetch_script(folders, self.way, part).write(made[0][part])
+                _append_script(folders, self.way, part).write(made[1][part])
+        return made
 
     def check(self, job, result, total):
         seen = {line["side"]: line for line in map(json.loads, filter(lambda l: l.startswith("{"), result.said.splitlines()))}
@@ -120,7 +145,10 @@ class Limit(Tool):
 
 class LimitBoth(Limit):
     name = "limit"
-    note = "reads the source and replays prepared bytes to the target, both at once, parsing nothing; %d sessions on each side" % SESSIONS
+
+    @property
+    def note(self):
+        return "reads the source and replays prepared bytes to the target, both at once, parsing nothing: %s" % self.way
 
 
 class LimitAppend(Limit):
@@ -133,4 +161,11 @@ class LimitFetch(Limit):
     note = "the source's half of limit alone"
 
 
-TOOLS = [LimitBoth(), LimitAppend(), LimitFetch()]
+class LimitSplit(LimitBoth):
+    name = "limit-x4"
+
+    def suits(self, shape):
+        return super().suits(shape) and shape.mailboxes == 1
+
+
+TOOLS = [LimitBoth(), LimitSplit(Way(split=4)), LimitAppend(), LimitFetch()]

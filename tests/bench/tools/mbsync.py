@@ -38,6 +38,7 @@ def version():
 
 class Mbsync(Tool):
     name = "mbsync"
+    again = True
     strip_header = "X-TUID"
     subscriptions = False
     note = "adds a header, X-TUID, to every message, and brings no subscriptions: neither is held against it; FSync is off"
@@ -55,7 +56,7 @@ class Mbsync(Tool):
                     out.write(STORE.format(name=name, number=number, port=port, user=user, trust=trust,
                                            password=job.password, type=kind, security="None" if job.plain else "IMAPS",
                                            auth="LOGIN"))
-                os.mkdir(os.path.join(job.folder, "sync%d" % number))
+                os.makedirs(os.path.join(job.folder, "sync%d" % number), exist_ok=True)
                 out.write(CHANNEL.format(number=number, folder=job.folder))
         os.chmod(os.path.join(job.folder, file), 0o600)
 
@@ -66,7 +67,7 @@ class Mbsync(Tool):
 
 class MbsyncParallel(Mbsync):
     name = "mbsync-x4"
-    shapes = ("many", "mixed")
+    many = True
     sample_ms = 100
     note = "one process per mailbox, four at a time"
 
