@@ -114,6 +114,10 @@ static void answer(struct request *r)
 		if (r->fn.id != NULL)
 			r->fn.id(r->arg, r->err, r->answer.id);
 		break;
+	case REQUEST_LOAD_KNOWN:
+		if (r->fn.known != NULL)
+			r->fn.known(r->arg, r->err, r->answer.known, r->err == 0 ? r->answer.n : 0, r->answer.gone);
+		break;
 	case REQUEST_LOAD_SETS:
 		if (r->fn.sets != NULL)
 			r->fn.sets(r->arg, r->err, r->answer.source_uids, r->answer.target_uids,
@@ -456,6 +460,27 @@ void ledger_load_sets(
 	r->id = folder;
 	r->source_from = source_from;
 	r->target_from = target_from;
+	enqueue(l, r);
+}
+
+void ledger_load_known(struct ledger *l, int64_t folder, ledger_known_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_LOAD_KNOWN, arg);
+
+	r->fn.known = fn;
+	r->id = folder;
+	enqueue(l, r);
+}
+
+void ledger_save_follow(struct ledger *l, const struct ledger_follow *row, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_SAVE_FOLLOW, arg);
+
+	r->fn.done = fn;
+	r->rows.follow = request_alloc(r, 1, sizeof(*row));
+	*r->rows.follow = *row;
+	r->rows.follow->flags = request_copy(r, row->flags);
+	r->rows.follow->gone = request_copy(r, row->gone);
 	enqueue(l, r);
 }
 

@@ -93,6 +93,20 @@ struct ledger_batch {
 	uint64_t bytes;
 };
 
+struct ledger_known {                /* messages that were brought before */
+	const char *source_uids, *target_uids; /* as in a batch; both "" where only flags are told */
+	const char *flags;           /* as they were written last */
+	bool adopted;
+};
+
+struct ledger_follow {               /* what a folder was found to be after a pass */
+	int64_t folder;
+	const char *flags;           /* of all messages that were brought before, as they were written last */
+	const char *gone;            /* source UIDs that vanished and were dealt with */
+	uint32_t source_messages, source_uidnext;
+	uint64_t source_modseq;
+};
+
 struct ledger_skip {                 /* a message or a folder that was left out, altered or repaired */
 	enum skip_kind kind;
 	int64_t folder;              /* 0 with folder_path: a folder that has no row */
@@ -130,6 +144,7 @@ typedef void ledger_done_fn(void *arg, int err);
 typedef void ledger_mailboxes_fn(void *arg, int err, const struct ledger_mailbox *rows, size_t n);
 typedef void ledger_folders_fn(void *arg, int err, const struct ledger_folder *rows, size_t n);
 typedef void ledger_id_fn(void *arg, int err, int64_t id);
+typedef void ledger_known_fn(void *arg, int err, const struct ledger_known *rows, size_t n, const char *gone);
 typedef void ledger_sets_fn(void *arg, int err, const char *const *source_uids, const char *const *target_uids, size_t n);
 
 /* Finds or makes the rows of these names; answers with one row for each, in order. */
@@ -146,6 +161,10 @@ void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool 
 void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);
 /* The recorded sets with any source UID >= source_from or target UID >= target_from: what is above source_next and above the floor. */
 void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg);
+/* All that was brought into the folder. */
+void ledger_load_known(struct ledger *l, int64_t folder, ledger_known_fn *fn, void *arg);
+/* Between it and ledger_load_known() no batch was added to the folder. */
+void ledger_save_follow(struct ledger *l, const struct ledger_follow *row, ledger_done_fn *fn, void *arg);
 /* Adds to what was left out, altered, repaired; the same kind, folder and UID again replaces the row. ledger_clear_skips() forgets the messages of a folder from a UID
  * on: a new look at them begins. With the path "" it forgets the folders of the mailbox that were left out as a whole. */
 void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);

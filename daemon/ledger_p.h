@@ -21,6 +21,8 @@ enum request_kind {
 	REQUEST_SAVE_FOLDER,
 	REQUEST_ADD_BATCHES,
 	REQUEST_LOAD_SETS,
+	REQUEST_LOAD_KNOWN,
+	REQUEST_SAVE_FOLLOW,
 	REQUEST_ADD_SKIPS,
 	REQUEST_CLEAR_SKIPS
 };
@@ -37,6 +39,7 @@ struct request {
 		ledger_folders_fn *folders;
 		ledger_id_fn *id;
 		ledger_sets_fn *sets;
+		ledger_known_fn *known;
 	} fn;
 	void *arg;
 
@@ -46,6 +49,7 @@ struct request {
 		struct ledger_folder *folder;
 		struct ledger_batch *batches;
 		struct ledger_skip *skips;
+		struct ledger_follow *follow;
 	} rows;
 	size_t n;            /* of rows */
 	int64_t id;          /* of the mailbox or folder that is asked for */
@@ -57,6 +61,8 @@ struct request {
 		struct ledger_mailbox *mailboxes;
 		struct ledger_folder *folders;
 		const char **source_uids, **target_uids;
+		struct ledger_known *known;
+		const char *gone;
 		int64_t id;
 		size_t n, size;
 	} answer;
@@ -70,7 +76,8 @@ enum statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
 	ST_MAILBOX_NEW, ST_MAILBOX_FIND, ST_MAILBOX_SKIPS, ST_MAILBOX_SAVE, ST_MAILBOX_SAVE_NEW, ST_MAILBOX_COUNT,
 	ST_FOLDER_LIST, ST_FOLDER_SAVE, ST_FOLDER_NEW, ST_FOLDER_FORGET, ST_FOLDER_RECOUNT, ST_FOLDER_MOVE,
-	ST_BATCH_NEW, ST_BATCH_LIST,
+	ST_BATCH_NEW, ST_BATCH_LIST, ST_BATCH_KNOWN,
+	ST_FOLLOW_FORGET, ST_FOLLOW_LOAD, ST_FOLLOW_SAVE, ST_FOLLOW_MARK,
 	ST_SKIP_NEW, ST_SKIP_CLEAR,
 	ST_N
 };
@@ -84,7 +91,7 @@ struct ledger_db {
 };
 
 extern const char ledger_schema[];
-#define LEDGER_VERSION 2 /* of the schema */
+#define LEDGER_VERSION 3 /* of the schema */
 /* What makes version i + 1 out of version i. */
 extern const char *const ledger_upgrades[LEDGER_VERSION];
 

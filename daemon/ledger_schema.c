@@ -16,6 +16,15 @@
 	"	PRIMARY KEY (mailbox, folder_path, uid, kind)\n"                                                       \
 	") WITHOUT ROWID;\n"
 
+/* What a later pass did with messages that were brought before. */
+#define FOLLOWS                                                                                                        \
+	"CREATE TABLE follows (\n"                                                                                     \
+	"	folder INTEGER PRIMARY KEY REFERENCES folders (id),\n"                                                 \
+	"	batch INTEGER NOT NULL,                    -- the flags of batches up to this one count no more:\n"    \
+	"	flags TEXT NOT NULL,                       -- these do, by source UIDs\n"                              \
+	"	gone TEXT NOT NULL                         -- source UIDs that vanished and were dealt with\n"         \
+	");\n"
+
 const char ledger_schema[] =
 	"CREATE TABLE mailboxes (\n"
 	"	id INTEGER PRIMARY KEY,\n"
@@ -59,10 +68,13 @@ const char ledger_schema[] =
 	"	target_hi INTEGER,\n"
 	"	source_uids TEXT NOT NULL,                 -- in the notation of COPYUID\n"
 	"	target_uids TEXT NOT NULL,\n"
-	"	flags TEXT NOT NULL                        -- what was written, by source UIDs\n"
+	"	flags TEXT NOT NULL,                       -- what was written, by source UIDs\n"
+	"	adopted INTEGER NOT NULL DEFAULT 0         -- all of them were there before\n"
 	");\n"
 	"CREATE INDEX batches_source ON batches (folder, source_hi);\n"
 	"CREATE INDEX batches_target ON batches (folder, target_hi);\n"
+
+	FOLLOWS
 
 	SKIPS("skips");
 
@@ -73,4 +85,6 @@ const char *const ledger_upgrades[LEDGER_VERSION] = {
 		" SELECT mailbox, folder_path, uid, folder, message_id, reason FROM skips;\n"
 		"DROP TABLE skips;\n"
 		"ALTER TABLE skips_2 RENAME TO skips;\n",
+	/* Flags are followed. */
+	[2] = "ALTER TABLE batches ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;\n" FOLLOWS,
 };

@@ -50,8 +50,18 @@ static const char *const sql[ST_N] = {
 	[ST_FOLDER_MOVE] =
 		"UPDATE folders SET source_next = ?2, floor = ?3, copied = copied + ?4, adopted = adopted + ?5 WHERE id = ?1",
 	[ST_BATCH_NEW] =
-		"INSERT INTO batches (folder, source_lo, source_hi, target_lo, target_hi, source_uids, target_uids, flags)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+		"INSERT INTO batches (folder, source_lo, source_hi, target_lo, target_hi, source_uids, target_uids, flags, adopted)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[ST_BATCH_KNOWN] =
+		"SELECT source_uids, target_uids, CASE WHEN id > ?2 THEN flags ELSE '' END, adopted FROM batches WHERE folder = ?1"
+		" ORDER BY id",
+	[ST_FOLLOW_FORGET] = "DELETE FROM follows WHERE folder = ?1",
+	[ST_FOLLOW_LOAD] = "SELECT batch, flags, gone FROM follows WHERE folder = ?1",
+	[ST_FOLLOW_SAVE] =
+		"INSERT OR REPLACE INTO follows (folder, batch, flags, gone)"
+		" VALUES (?1, (SELECT coalesce(max(id), 0) FROM batches WHERE folder = ?1), ?2, ?3)",
+	[ST_FOLLOW_MARK] =
+		"UPDATE folders SET source_messages = ?2, source_uidnext = ?3, source_modseq = ?4 WHERE id = ?1",
 	/* The folder is said twice: so each half is served by its own index. */
 	[ST_BATCH_LIST] = "SELECT source_uids, target_uids FROM batches WHERE (folder = ?1 AND source_hi >= ?2)"
 			  " OR (folder = ?1 AND target_hi >= ?3) ORDER BY id",
@@ -437,6 +447,9 @@ static int save_folder(struct ledger_db *db, struct request *r)
 	if (err == LEDGER_OK && r->forget) {
 		number(db->st[ST_FOLDER_FORGET], 1, id);
 		err = run(db, db->st[ST_FOLDER_FORGET], NULL);
+		number(db->st[ST_FOLLOW_FORGET], 1, id);
+		if (err == LEDGER_OK)
+			err = run(db, db->st[ST_FOLLOW_FORGET], NULL);
 		number(db->st[ST_FOLDER_RECOUNT], 1, id);
 		number(db->st[ST_FOLDER_RECOUNT], 2, (int64_t)f->copied);
 		number(db->st[ST_FOLDER_RECOUNT], 3, (int64_t)f->adopted);
@@ -479,6 +492,7 @@ static int add_batch(struct ledger_db *db, const struct ledger_batch *b)
 	text(st, 6, b->source_uids);
 	text(st, 7, b->target_uids);
 	text(st, 8, b->flags);
+	number(st, 9, b->adopted != 0 && b->copied == 0);
 	err = run(db, st, NULL);
 	st = db->st[ST_FOLDER_MOVE];
 	if (err == LEDGER_OK) {
@@ -534,6 +548,68 @@ static int load_sets(struct ledger_db *db, struct request *r)
 	return err;
 }
 
+static struct ledger_known *add_known(struct request *r)
+{
+	if (r->answer.n == r->answer.size) {
+		size_t size = r->answer.size == 0 ? 16 : r->answer.size * 2;
+		struct ledger_known *rows = request_alloc(r, size, sizeof(*rows));
+
+		if (r->answer.n != 0)
+			memcpy(rows, r->answer.known, r->answer.n * sizeof(*rows));
+		r->answer.known = rows;
+		r->answer.size = size;
+	}
+	return &r->answer.known[r->answer.n++];
+}
+
+static int load_known(struct ledger_db *db, struct request *r)
+{
+	sqlite3_stmt *st = db->st[ST_FOLLOW_LOAD];
+	int64_t batch = 0;
+	int rc;
+
+	r->answer.gone = "";
+	number(st, 1, r->id);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		batch = sqlite3_column_int64(st, 0);
+		*add_known(r) = (struct ledger_known){ .source_uids = "", .target_uids = "", .flags = column(r, st, 1) };
+		r->answer.gone = column(r, st, 2);
+	}
+	sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return failed(db);
+	st = db->st[ST_BATCH_KNOWN];
+	number(st, 1, r->id);
+	number(st, 2, batch);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		*add_known(r) = (struct ledger_known){ .source_uids = column(r, st, 0), .target_uids = column(r, st, 1),
+			.flags = column(r, st, 2), .adopted = sqlite3_column_int(st, 3) != 0 };
+	rc = rc == SQLITE_DONE ? LEDGER_OK : failed(db);
+	sqlite3_reset(st);
+	return rc;
+}
+
+static int save_follow(struct ledger_db *db, const struct ledger_follow *f)
+{
+	sqlite3_stmt *st = db->st[ST_FOLLOW_SAVE];
+	int err;
+
+	number(st, 1, f->folder);
+	text(st, 2, f->flags);
+	text(st, 3, f->gone);
+	err = run(db, st, NULL);
+	st = db->st[ST_FOLLOW_MARK];
+	if (err == LEDGER_OK) {
+		number(st, 1, f->folder);
+		number(st, 2, f->source_messages);
+		number(st, 3, f->source_uidnext);
+		number(st, 4, (int64_t)f->source_modseq);
+		err = run_on(db, st, "folder", f->folder);
+	}
+	return err;
+}
+
 static int add_skips(struct ledger_db *db, struct request *r)
 {
 	sqlite3_stmt *st = db->st[ST_SKIP_NEW];
@@ -576,6 +652,10 @@ static int work_one(struct ledger_db *db, struct request *r)
 		return err;
 	case REQUEST_LOAD_SETS:
 		return load_sets(db, r);
+	case REQUEST_LOAD_KNOWN:
+		return load_known(db, r);
+	case REQUEST_SAVE_FOLLOW:
+		return save_follow(db, r->rows.follow);
 	case REQUEST_ADD_SKIPS:
 		return add_skips(db, r);
 	case REQUEST_CLEAR_SKIPS:

@@ -44,6 +44,8 @@ struct mailbox_progress {
 	uint64_t bytes, bytes_done;  /* bytes 0: the source does not tell (STATUS=SIZE) */
 	uint64_t copied, adopted, left_out, folders_left_out;
 	uint64_t bytes_copied;
+	uint64_t flags_changed, altered; /* flags of single messages; messages */
+	uint32_t folders_not_followed;   /* changed flags are still to be looked for */
 	bool any;                    /* something was moved forward: the next break is a new one, not a repetition */
 };
 

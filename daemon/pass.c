@@ -64,6 +64,11 @@ struct folder *pass_call_folder(void *arg)
 	return call->l->pass->abandoned || call->l->pass->step == PASS_ENDED ? NULL : call->f;
 }
 
+struct pass *pass_call_pass(void *arg)
+{
+	return ((struct pass_call *)arg)->l->pass;
+}
+
 static void ledger_failed(struct pass *p)
 {
 	struct outcome why;
@@ -146,7 +151,9 @@ void pass_check_end(struct pass *p)
 {
 	if (p->step == PASS_DRAIN && !any_lane(p, lane_is_under_way) && !any_lane(p, lane_is_recording))
 		pass_end(p);
-	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy))
+	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy) && !follow_begin(p))
+		pass_end(p);
+	else if (p->step == PASS_FOLLOW && p->follow.done == p->follow.n)
 		pass_end(p);
 }
 
@@ -172,7 +179,7 @@ void pass_fail(struct pass *p, const struct outcome *why)
 	if (p->step != PASS_DRAIN || why->radius == RADIUS_RUN)
 		p->outcome = *why;
 	/* A message whose rest will not come cannot be finished: its connection is given up. */
-	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || !any_lane(p, lane_is_under_way) || is_stuck(p))
+	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || p->step == PASS_FOLLOW || !any_lane(p, lane_is_under_way) || is_stuck(p))
 		pass_end(p);
 	else if (p->step == PASS_COPY)
 		drain(p);
@@ -199,7 +206,7 @@ void pass_stop(struct pass *p, bool now)
 	if (p->step == PASS_ENDED)
 		return;
 	outcome_set(&p->outcome, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
-	if (now || p->step == PASS_SURVEY)
+	if (now || p->step == PASS_SURVEY || p->step == PASS_FOLLOW)
 		pass_end(p);
 	else if (p->step == PASS_COPY) {
 		drain(p);
@@ -220,27 +227,7 @@ static void lane_lost(struct lane *l, enum side side, const struct conn_failure 
 		pass_end(p);
 }
 
-/* What is left out. */
-
-static void add_skip(struct pass *p, struct folder *f, uint32_t uid, const char *reason)
-{
-	struct ledger_skip row = { .folder = f->row.id, .mailbox = p->spec->ledger_id,
-		.folder_path = f->row.source_path, .uid = uid, .message_id = "", .reason = reason };
-
-	ledger_add_skips(p->env->ledger, &row, 1, NULL, NULL);
-}
-
-void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason)
-{
-	struct log_context ctx = pass_context(p, f, uid);
-
-	log_event(LOG_MESSAGE_LEFT_OUT, &ctx, "a message is left out: %s", reason);
-	add_skip(p, f, uid, reason);
-	/* Nor is it looked for again in this pass; out of memory, it is told twice. */
-	(void)uidset_add(&f->delivered, uid);
-	p->progress.left_out++;
-	pass_count(p, 1);
-}
+/* The end of a folder. */
 
 static void folder_is_done(struct pass *p)
 {
@@ -256,25 +243,11 @@ void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason)
 	if (f->step == FOLDER_LEFT_OUT || f->step == FOLDER_COMPLETE)
 		return;
 	log_event(LOG_FOLDER_LEFT_OUT, &ctx, "the folder is left out: %s", reason);
-	add_skip(p, f, 0, reason);
+	pass_add_skip(p, f, 0, reason);
 	if (f->step == FOLDER_OPENING || f->step == FOLDER_COPYING || f->step == FOLDER_CLOSING)
 		folder_is_done(p);
 	f->step = FOLDER_LEFT_OUT;
 	p->progress.folders_left_out++;
-}
-
-void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason)
-{
-	struct log_context ctx = pass_context(p, NULL, 0);
-	char text[600];
-
-	if (survey_find(&p->survey[SOURCE], path) == NULL)
-		return;
-	log_event(LOG_SUBSCRIBE_FAILED, &ctx, "the subscription of %.*s is left out: %s", SPAN_ARG(path), reason);
-	snprintf(text, sizeof(text), "its subscription: %s", reason);
-	for (size_t i = 0; i < p->folder_n; i++)
-		if (span_eq(span_str(p->folder[i].row.source_path), path) && p->folder[i].step != FOLDER_LEFT_OUT)
-			add_skip(p, &p->folder[i], 0, text);
 }
 
 void pass_folder_complete(struct pass *p, struct folder *f)
@@ -440,6 +413,10 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 			break;
 		if (p->step == PASS_SURVEY)
 			survey_event(p, side, ev->session);
+		else if (p->step == PASS_FOLLOW && lane_is_first(l))
+			follow_on(p, side, ev->session);
+		else if (p->step == PASS_FOLLOW)
+			break;
 		else if (side == SOURCE)
 			reader_on(l, ev->session);
 		else
@@ -581,6 +558,7 @@ static void pass_destroy(struct pass *p)
 	for (unsigned i = 0; i < p->lane_n; i++)
 		lane_free(&p->lane[i]);
 	work_done(&p->work);
+	follow_done(&p->follow);
 	arena_done(&p->memory);
 	free(p);
 }

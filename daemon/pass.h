@@ -3,6 +3,7 @@
  *
  *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox; after a break again and again, until the target is quiet
  *   PASS_COPY     lanes: source -> reader -> relay -> writer -> target -> batches -> ledger
+ *   PASS_FOLLOW   what changed about messages that were brought before
  *   PASS_DRAIN    no more is read; APPENDs under way are answered and recorded
  *   PASS_ENDED    told to the owner, once
  *
@@ -12,6 +13,7 @@
 #define GODWIT_PASS_H
 
 #include "batch.h"
+#include "follow.h"
 #include "identity.h"
 #include "lane.h"
 #include "mailbox.h"
@@ -34,6 +36,11 @@ struct folder {
 	/* The source as the survey saw it. */
 	uint32_t messages, uidnext, uidvalidity;
 	uint32_t target_uidnext, target_messages;
+	uint64_t modseq;     /* HIGHESTMODSEQ; 0: the source does not tell */
+	/* What the ledger said: where the last pass had come to. */
+	uint32_t was_next;
+	uint64_t was_modseq;
+	bool failed;         /* something of it was left out in this pass */
 	bool on_target;      /* it is there, or its CREATE is sent (writer) */
 	bool created_again;
 	bool forget;         /* a fence: what the ledger knows of it is void */
@@ -63,7 +70,7 @@ struct folder {
 	unsigned windows;    /* APPENDs without their answer */
 };
 
-enum pass_step { PASS_SURVEY, PASS_COPY, PASS_DRAIN, PASS_ENDED };
+enum pass_step { PASS_SURVEY, PASS_COPY, PASS_FOLLOW, PASS_DRAIN, PASS_ENDED };
 
 typedef void pass_began_fn(void *owner);
 typedef void pass_ended_fn(void *owner, const struct outcome *outcome);
@@ -93,6 +100,7 @@ struct pass {
 	size_t folder_n;
 	size_t open_folders;           /* not yet complete or left out */
 	struct work_queue work;
+	struct follow follow;
 	uint64_t sent;                 /* counts the APPENDs and CREATEs of all lanes */
 	struct mailbox_progress progress;
 };
@@ -113,8 +121,11 @@ const struct mailbox_progress *pass_progress(const struct pass *p);
 void pass_fail(struct pass *p, const struct outcome *why);             /* drains or ends, by the radius */
 void pass_abort(struct pass *p, const struct outcome *why);            /* ends at once: nothing more may be sent */
 void pass_fail_proto(struct pass *p, enum side side, int err);         /* the session refused a command, or memory is out */
+void pass_add_skip(struct pass *p, struct folder *f, uint32_t uid, const char *reason); /* uid 0: the folder */
 void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason);
 void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason);
+/* These messages of the source are on the target, but not quite as they are there. */
+void pass_alter_messages(struct pass *p, struct folder *f, const struct uidset *uids, const char *reason);
 /* Of a folder that the source has; a subscription without its folder is not missed. */
 void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason);
 void pass_folder_complete(struct pass *p, struct folder *f);
@@ -134,6 +145,7 @@ typedef void pass_call_fn(struct lane *l, struct folder *f, int64_t id);
 struct pass_call;
 struct pass_call *pass_call_new(struct lane *l, struct folder *f, pass_call_fn *fn);
 struct folder *pass_call_folder(void *arg); /* NULL: the pass is gone or over */
+struct pass *pass_call_pass(void *arg);
 void pass_call_done(void *arg, int err);
 void pass_call_id(void *arg, int err, int64_t id);
 

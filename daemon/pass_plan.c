@@ -48,7 +48,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 {
 	const char *source_path = f->row.source_path, *target_path = f->row.target_path;
 	uint32_t target_uidvalidity = to != NULL ? to->uidvalidity : 0;
-	bool fence;
+	bool fence = false;
 
 	if (row == NULL) {
 		f->row.source_next = 1;
@@ -70,12 +70,15 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 			f->row.floor = 1;
 			f->row.copied = f->row.adopted = 0;
 			f->row.target_uidvalidity = 0;
+			f->row.source_modseq = 0;
 			log_event(LOG_FOLDER_FENCED, &ctx, "%s; what is on the target is looked at anew",
 				row->source_uidvalidity != f->uidvalidity ? "the source's UIDVALIDITY changed" :
 				!f->on_target ? "the folder is gone from the target" :
 						"the target's UIDVALIDITY changed");
 		}
 	}
+	f->was_next = row == NULL || fence ? 1 : row->open ? f->uidnext : row->source_next;
+	f->was_modseq = f->row.source_modseq;
 	f->row.mailbox = p->spec->ledger_id;
 	f->row.source_uidvalidity = f->uidvalidity;
 	if (target_uidvalidity != 0)
@@ -122,6 +125,7 @@ static int plan_folder(struct pass *p, struct folder *f, const struct survey_fol
 	f->messages = from->messages;
 	f->uidnext = from->uidnext;
 	f->uidvalidity = from->uidvalidity;
+	f->modseq = from->modseq;
 	if (to != NULL && (to->attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) != 0)
 		to = NULL;
 	f->on_target = to != NULL;

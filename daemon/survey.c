@@ -10,6 +10,12 @@
 #define STATUS_FLIGHT 128
 #define STATUS_ITEMS (FS_MESSAGES | FS_UIDNEXT | FS_UIDVALIDITY)
 
+/* Where nothing has happened shows in the source's HIGHESTMODSEQ (RFC 7162 section 3.1.7). */
+static unsigned status_items(const struct survey *s, struct peer *p)
+{
+	return s->side == SOURCE && peer_has(p, CAP_CONDSTORE) ? STATUS_ITEMS | FS_HIGHESTMODSEQ : STATUS_ITEMS;
+}
+
 void survey_init(struct survey *s, enum side side)
 {
 	memset(s, 0, sizeof(*s));
@@ -42,7 +48,7 @@ int survey_start(struct survey *s, struct peer *p)
 	if (peer_has(p, CAP_NAMESPACE))
 		err = sent(s, session_simple(ss, CMD_NAMESPACE, &tag));
 	if (err == 0)
-		err = sent(s, session_list(ss, SPAN("*"), s->with_status ? LIST_STATUS : 0, STATUS_ITEMS, &tag));
+		err = sent(s, session_list(ss, SPAN("*"), s->with_status ? LIST_STATUS : 0, status_items(s, p), &tag));
 	if (err == 0)
 		err = sent(s, session_lsub(ss, SPAN("*"), &tag));
 	peer_flush(p);
@@ -123,6 +129,7 @@ static void add_status(struct survey *s, const struct session_event *ev)
 	f->messages = st->messages;
 	f->uidnext = st->uidnext;
 	f->uidvalidity = st->uidvalidity;
+	f->modseq = (st->has & FS_HIGHESTMODSEQ) != 0 ? st->highestmodseq : 0;
 }
 
 static int add_namespace(struct survey *s, const struct resp_namespace *ns)
@@ -234,7 +241,7 @@ static int ask_status(struct survey *s, struct peer *p)
 
 		if (!can_open(f) || f->has != 0)
 			continue;
-		err = sent(s, session_status(peer_session(p), f->wire, STATUS_ITEMS, &tag));
+		err = sent(s, session_status(peer_session(p), f->wire, status_items(s, p), &tag));
 		if (err == 0)
 			session_set_user(peer_session(p), tag, s->next_status);
 	}

@@ -15,6 +15,7 @@ struct survey_folder {
 	char delimiter;
 	unsigned has;        /* of enum folder_status_item; 0: it has not told, or refused */
 	uint32_t messages, uidnext, uidvalidity;
+	uint64_t modseq;     /* HIGHESTMODSEQ; 0: it has not told */
 	char refused[160];   /* the server's words when STATUS was refused; "" else */
 };
 

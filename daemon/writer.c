@@ -83,12 +83,12 @@ void writer_flush(struct lane *l, bool now)
 	writer_record(l, w->pending_folder, &w->pending);
 }
 
-/* Makes `pending` ready to take messages of this folder: one ledger row is of one folder. */
-static void pending_for(struct lane *l, struct folder *f)
+/* Makes `pending` ready to take messages of this folder: one ledger row is of one folder, and of messages that were all brought, or all adopted. */
+static void pending_for(struct lane *l, struct folder *f, bool adopted)
 {
 	struct writer *w = &l->writer;
 
-	if (w->pending_folder != f)
+	if (w->pending_folder != f || (w->pending.messages != 0 && (w->pending.adopted != 0) != adopted))
 		writer_flush(l, true);
 	w->pending_folder = f;
 }
@@ -98,7 +98,7 @@ void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t targe
 	struct writer *w = &l->writer;
 	int err;
 
-	pending_for(l, f);
+	pending_for(l, f, true);
 	err = batch_add(&w->pending, uid, flags, 0);
 	if (err == 0)
 		err = uidset_push(&w->pending.target, target_uid);
@@ -176,7 +176,7 @@ static void record(struct lane *l, struct window *win)
 		writer_failed(l, batch_move(&f->unrecorded, &win->batch));
 		return;
 	}
-	pending_for(l, f);
+	pending_for(l, f, false);
 	writer_failed(l, batch_move(&w->pending, &win->batch));
 }
 

@@ -1,0 +1,258 @@
+#include "follow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "err.h"
+#include "log.h"
+#include "pass.h"
+
+#define AHEAD 8 /* folders in memory at a time */
+
+static void following_done(struct following *g)
+{
+	known_done(&g->known);
+	uidset_done(&g->set);
+}
+
+void follow_done(struct follow *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		following_done(&f->following[i]);
+	free(f->following);
+	*f = (struct follow){ 0 };
+}
+
+static void pump(struct pass *p);
+
+static void end_one(struct pass *p, struct following *g)
+{
+	g->step = FOLLOWING_DONE;
+	following_done(g);
+	p->follow.done++;
+	pump(p);
+}
+
+void follow_skip(struct pass *p, struct following *g, const char *reason)
+{
+	struct log_context ctx = pass_context(p, g->folder, 0);
+
+	log_event(LOG_FOLLOW_FAILED, &ctx, "changed flags are not followed this time: %s", reason);
+	g->failed = true;
+	p->progress.folders_not_followed++;
+}
+
+/* Saving. */
+
+static void saved(struct lane *l, struct folder *f, int64_t id)
+{
+	struct pass *p = l->pass;
+
+	(void)id;
+	for (size_t i = 0; i < p->follow.n; i++)
+		if (p->follow.following[i].folder == f)
+			end_one(p, &p->follow.following[i]);
+}
+
+static int print_gone(const struct known *k, struct buf *out)
+{
+	size_t at = 0;
+
+	return k->gone.n == 0 ? 0 : uidset_print(&k->gone, out, &at, SIZE_MAX);
+}
+
+void follow_save(struct pass *p, struct following *g)
+{
+	struct folder *f = g->folder;
+	struct ledger_follow row = { .folder = f->row.id, .source_messages = f->messages, .source_uidnext = f->uidnext,
+		.source_modseq = f->failed ? f->was_modseq : f->modseq };
+	struct pass_call *call;
+	struct buf flags, gone;
+	int err;
+
+	g->step = FOLLOWING_SAVES;
+	if (g->failed) {
+		end_one(p, g);
+		return;
+	}
+	buf_init(&flags, 256u << 20);
+	buf_init(&gone, 64u << 20);
+	err = known_print_flags(&g->known, &flags);
+	if (err == 0)
+		err = buf_add_char(&flags, '\0');
+	if (err == 0)
+		err = print_gone(&g->known, &gone);
+	if (err == 0)
+		err = buf_add_char(&gone, '\0');
+	call = err == 0 ? pass_call_new(p->lane[0], f, saved) : NULL;
+	if (call != NULL) {
+		row.flags = buf_span(&flags).p;
+		row.gone = buf_span(&gone).p;
+		ledger_save_follow(p->env->ledger, &row, pass_call_done, call);
+	}
+	buf_done(&flags);
+	buf_done(&gone);
+	if (call == NULL)
+		pass_fail_proto(p, TARGET, err == 0 ? PROTO_ERR_NOMEM : err);
+}
+
+/* Asking the source. */
+
+static struct session *source_session(struct pass *p)
+{
+	return peer_session(p->lane[0]->peer[SOURCE]);
+}
+
+static int ask(struct pass *p, struct following *g)
+{
+	struct folder *f = g->folder;
+	uint64_t user = (uint64_t)(g - p->follow.following);
+	char set[32];
+	int n = snprintf(set, sizeof(set), "1:%u", f->was_next - 1);
+	uint32_t tag;
+	int err = session_folder(source_session(p), CMD_EXAMINE, f->source_wire, false, &tag);
+
+	if (err == 0)
+		session_set_user(source_session(p), tag, user);
+	if (err == 0)
+		err = session_fetch(source_session(p), CMD_UID_FETCH, span_of(set, (size_t)n), FETCH_UID | FETCH_FLAGS, g->since, &tag);
+	if (err == 0)
+		session_set_user(source_session(p), tag, user);
+	g->step = FOLLOWING_ASKS;
+	return err;
+}
+
+static void loaded(struct lane *l, struct folder *f, int64_t id)
+{
+	struct pass *p = l->pass;
+	int err = 0;
+
+	(void)id;
+	for (size_t i = 0; i < p->follow.n && err == 0; i++) {
+		struct following *g = &p->follow.following[i];
+
+		if (g->folder != f || g->step != FOLLOWING_LOADS)
+			continue;
+		if (g->failed)
+			end_one(p, g);
+		else if (g->known.run_n == 0)
+			follow_save(p, g); /* all that was there was left out */
+		else
+			err = ask(p, g);
+	}
+	if (err != 0)
+		pass_fail_proto(p, SOURCE, err);
+	else if (p->lane[0]->peer[SOURCE] != NULL)
+		peer_flush(p->lane[0]->peer[SOURCE]);
+}
+
+static void take_known(void *arg, int err, const struct ledger_known *rows, size_t n, const char *gone)
+{
+	struct pass *p = pass_call_pass(arg);
+	struct folder *f = pass_call_folder(arg);
+	struct following *g = NULL;
+	int bad = 0;
+
+	for (size_t i = 0; f != NULL && i < p->follow.n; i++)
+		if (p->follow.following[i].folder == f)
+			g = &p->follow.following[i];
+	for (size_t i = 0; g != NULL && i < n && bad == 0; i++)
+		bad = known_add(&g->known, span_str(rows[i].source_uids), span_str(rows[i].target_uids), span_str(rows[i].flags),
+			rows[i].adopted);
+	if (g != NULL && n != 0 && bad == 0 && gone[0] != '\0')
+		bad = uidset_parse(&g->known.gone, span_str(gone));
+	if (g != NULL && bad == 0)
+		known_sort(&g->known);
+	else if (g != NULL)
+		follow_skip(p, g, "the ledger's record of the folder cannot be read");
+	pass_call_done(arg, err);
+}
+
+static void pump(struct pass *p)
+{
+	struct follow *w = &p->follow;
+
+	while (p->step == PASS_FOLLOW && w->loaded < w->n && w->loaded < w->done + AHEAD) {
+		struct following *g = &w->following[w->loaded++];
+		struct pass_call *call = pass_call_new(p->lane[0], g->folder, loaded);
+
+		if (call == NULL) {
+			pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
+			return;
+		}
+		g->step = FOLLOWING_LOADS;
+		ledger_load_known(p->env->ledger, g->folder->row.id, take_known, call);
+	}
+	follow_target_pump(p);
+	pass_check_end(p);
+}
+
+static void on_source(struct pass *p, const struct session_event *ev)
+{
+	struct follow *w = &p->follow;
+	const struct resp *r = &ev->resp;
+	struct following *g = ev->tag != 0 && ev->user < w->n ? &w->following[ev->user] : NULL;
+	struct outcome why;
+	int err = 0;
+
+	if (ev->kind == EVENT_RESPONSE && r->kind == RESP_STATUS && g != NULL && ev->command == CMD_EXAMINE &&
+		r->status.code == CODE_UIDVALIDITY && r->status.uidvalidity != g->folder->uidvalidity && !g->failed)
+		follow_skip(p, g, "the source's UIDVALIDITY changed");
+	else if (ev->kind == EVENT_RESPONSE && r->kind == RESP_FETCH && w->examined != NULL && !w->examined->failed &&
+		(r->fetch.has & (FETCH_UID | FETCH_FLAGS)) == (FETCH_UID | FETCH_FLAGS) && r->fetch.uid < w->examined->folder->was_next)
+		err = known_compare(&w->examined->known, r->fetch.uid, &r->fetch.flags);
+	if (err != 0)
+		pass_fail_proto(p, SOURCE, err);
+	if (ev->kind != EVENT_DONE || g == NULL || err != 0)
+		return;
+	if (ev->command == CMD_EXAMINE)
+		w->examined = r->status.status == STATUS_OK ? g : NULL;
+	if (r->status.status != STATUS_OK && !g->failed) {
+		outcome_of_reply(&why, SOURCE, ev->command, &r->status);
+		if (why.radius > RADIUS_FOLDER) {
+			pass_fail(p, &why);
+			return;
+		}
+		follow_skip(p, g, why.text);
+	}
+	if (ev->command == CMD_UID_FETCH) {
+		g->step = FOLLOWING_ASKED;
+		pump(p);
+	}
+}
+
+void follow_on(struct pass *p, enum side side, const struct session_event *ev)
+{
+	if (side == SOURCE)
+		on_source(p, ev);
+	else
+		follow_on_target(p, ev);
+}
+
+/* A folder whose messages were brought before, and in which something may have happened since. */
+static bool is_due(const struct folder *f)
+{
+	if (f->step == FOLDER_LEFT_OUT || f->row.id == 0 || f->forget || f->was_next <= 1 || f->row.target_uidvalidity == 0)
+		return false;
+	return f->modseq == 0 || f->modseq != f->was_modseq;
+}
+
+bool follow_begin(struct pass *p)
+{
+	struct follow *w = &p->follow;
+
+	w->following = calloc(p->folder_n + 1, sizeof(*w->following));
+	if (w->following == NULL) {
+		pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
+		return true;
+	}
+	for (size_t i = 0; i < p->folder_n; i++)
+		if (is_due(&p->folder[i]))
+			w->following[w->n++] = (struct following){ .folder = &p->folder[i],
+				.since = p->folder[i].modseq != 0 ? p->folder[i].was_modseq : 0 };
+	if (w->n == 0)
+		return false;
+	p->step = PASS_FOLLOW;
+	pump(p);
+	return true;
+}

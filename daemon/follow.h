@@ -1,0 +1,66 @@
+/*
+ * follow: the second half of a later pass: what happened on the source to messages that were brought before. It begins when all that is new has been
+ * copied, and works on the pass's first lane, some folders ahead on the source of the one that is being changed on the target.
+ *
+ *   load what is known (ledger) -> EXAMINE, UID FETCH flags (source) -> SELECT, UID STORE (target) -> save (ledger)
+ *
+ * With CONDSTORE (RFC 7162) a folder whose HIGHESTMODSEQ is the one of the last complete pass is not touched, and of the others only what changed is told.
+ * Without it the flags of all messages are asked for. What was written is recorded behind the target's answer: a break in between repeats a STORE, which
+ * changes nothing.
+ */
+#ifndef GODWIT_FOLLOW_H
+#define GODWIT_FOLLOW_H
+
+#include "known.h"
+#include "session.h"
+#include "side.h"
+
+struct folder;
+struct lane;
+struct pass;
+
+enum following_step {
+	FOLLOWING_WAITS,
+	FOLLOWING_LOADS,   /* the ledger is asked */
+	FOLLOWING_ASKS,    /* the source */
+	FOLLOWING_ASKED,   /* waits for its turn on the target */
+	FOLLOWING_SELECTS,
+	FOLLOWING_STORES,
+	FOLLOWING_SAVES,
+	FOLLOWING_DONE
+};
+
+struct following {
+	struct folder *folder;
+	enum following_step step;
+	struct known known;
+	uint64_t since;       /* 0, or: only what changed since this HIGHESTMODSEQ is asked for */
+	bool failed;          /* nothing is saved: the next pass begins anew with it */
+	bool permanent_known; /* what flags the target keeps */
+	/* What is sent next: the flag, whether its messages lose it, and from which range on. */
+	size_t flag, at;
+	bool removing;
+	struct uidset set;    /* target UIDs of it */
+	unsigned pending;     /* STOREs without their answer */
+};
+
+struct follow {
+	struct following *following;
+	size_t n, loaded, selected, done; /* how many have been begun in each way */
+	struct following *examined;       /* selected on the source; NULL: none */
+	struct following *storing;        /* selected on the target, or about to be */
+};
+
+void follow_done(struct follow *f);
+/* False: there is nothing to follow. */
+bool follow_begin(struct pass *p);
+void follow_on(struct pass *p, enum side side, const struct session_event *ev);
+
+/* follow_target.c */
+void follow_target_pump(struct pass *p);
+void follow_on_target(struct pass *p, const struct session_event *ev);
+/* follow.c: all of this folder is done, or nothing is to be done with it any more. */
+void follow_save(struct pass *p, struct following *g);
+void follow_skip(struct pass *p, struct following *g, const char *reason);
+
+#endif
