@@ -109,13 +109,18 @@ size_t conf_overrides(const struct conf *conf,
 {
 	struct override_walk walk = { .fn = fn, .arg = arg };
 	struct conf_server server = { 0 };
+	struct conf_migration migration = { 0 };
 	struct conf standard;
 
 	conf_defaults(&standard);
 	conf_key_defaults(CONF_SECTION_SERVER, &server);
+	conf_key_defaults(CONF_SECTION_MIGRATION, &migration);
 	override_section(&walk, CONF_SECTION_GLOBAL, NULL, conf, &standard);
 	for (size_t i = 0; i < conf->server_n; i++)
 		override_section(&walk, CONF_SECTION_SERVER, conf->servers[i].name,
 				 &conf->servers[i], &server);
+	for (size_t i = 0; i < conf->migration_n; i++)
+		override_section(&walk, CONF_SECTION_MIGRATION, conf->migrations[i].name,
+				 &conf->migrations[i], &migration);
 	return walk.n;
 }

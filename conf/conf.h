@@ -38,6 +38,11 @@ struct conf_server {
 	int line;			/* of the section in the file */
 };
 
+enum conf_deletions {
+	CONF_DELETIONS_KEEP,
+	CONF_DELETIONS_MIRROR
+};
+
 struct conf_migration {
 	const char *name;
 	const char *source_name;
@@ -45,6 +50,8 @@ struct conf_migration {
 	const struct conf_server *source;
 	const struct conf_server *target;
 	const char *mailboxes;		/* the mailbox list: mailboxes_load() */
+	enum conf_deletions deletions;
+	int max_deletions;		/* percent of a folder */
 	int line;
 };
 

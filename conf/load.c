@@ -531,6 +531,7 @@ static int load_sections(struct loader *l)
 		} else {
 			struct conf_migration *m = &conf->migrations[migration];
 
+			conf_key_defaults(CONF_SECTION_MIGRATION, m);
 			m->name = name;
 			m->line = item->line;
 			if (load_object(l, CONF_SECTION_MIGRATION,

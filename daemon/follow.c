@@ -13,6 +13,8 @@ static void following_done(struct following *g)
 {
 	known_done(&g->known);
 	uidset_done(&g->set);
+	uidset_done(&g->there);
+	uidset_done(&g->vanished);
 }
 
 void follow_done(struct follow *f)
@@ -64,8 +66,15 @@ static int print_gone(const struct known *k, struct buf *out)
 void follow_save(struct pass *p, struct following *g)
 {
 	struct folder *f = g->folder;
+
+	if (g->vanished.n != 0 && !p->follow.expunging && !g->failed) {
+		g->step = FOLLOWING_RESTS;
+		p->follow.resting++;
+		pump(p);
+		return;
+	}
 	struct ledger_follow row = { .folder = f->row.id, .source_messages = f->messages, .source_uidnext = f->uidnext,
-		.source_modseq = f->failed ? f->was_modseq : f->modseq };
+		.source_modseq = f->failed || g->again ? f->was_modseq : f->modseq };
 	struct pass_call *call;
 	struct buf flags, gone;
 	int err;
@@ -118,6 +127,12 @@ static int ask(struct pass *p, struct following *g)
 		err = session_fetch(source_session(p), CMD_UID_FETCH, span_of(set, (size_t)n), FETCH_UID | FETCH_FLAGS, g->since, &tag);
 	if (err == 0)
 		session_set_user(source_session(p), tag, user);
+	if (err == 0 && p->spec->rules.mirror_deletions) {
+		n = snprintf(set, sizeof(set), "UID 1:%u", f->was_next - 1);
+		err = session_search(source_session(p), span_of(set, (size_t)n), &tag);
+		if (err == 0)
+			session_set_user(source_session(p), tag, user);
+	}
 	g->step = FOLLOWING_ASKS;
 	return err;
 }
@@ -172,7 +187,7 @@ static void pump(struct pass *p)
 {
 	struct follow *w = &p->follow;
 
-	while (p->step == PASS_FOLLOW && w->loaded < w->n && w->loaded < w->done + AHEAD) {
+	while (p->step == PASS_FOLLOW && w->loaded < w->n && w->loaded < w->done + w->resting + AHEAD) {
 		struct following *g = &w->following[w->loaded++];
 		struct pass_call *call = pass_call_new(p->lane[0], g->folder, loaded);
 
@@ -184,6 +199,8 @@ static void pump(struct pass *p)
 		ledger_load_known(p->env->ledger, g->folder->row.id, take_known, call);
 	}
 	follow_target_pump(p);
+	if (p->step == PASS_FOLLOW && w->done + w->resting == w->n && w->resting != 0)
+		follow_expunge_pump(p);
 	pass_check_end(p);
 }
 
@@ -201,6 +218,8 @@ static void on_source(struct pass *p, const struct session_event *ev)
 	else if (ev->kind == EVENT_RESPONSE && r->kind == RESP_FETCH && w->examined != NULL && !w->examined->failed &&
 		(r->fetch.has & (FETCH_UID | FETCH_FLAGS)) == (FETCH_UID | FETCH_FLAGS) && r->fetch.uid < w->examined->folder->was_next)
 		err = known_compare(&w->examined->known, r->fetch.uid, &r->fetch.flags);
+	else if (ev->kind == EVENT_RESPONSE && (r->kind == RESP_SEARCH || r->kind == RESP_ESEARCH) && w->examined != NULL)
+		follow_on_search(p, w->examined, r);
 	if (err != 0)
 		pass_fail_proto(p, SOURCE, err);
 	if (ev->kind != EVENT_DONE || g == NULL || err != 0)
@@ -215,9 +234,12 @@ static void on_source(struct pass *p, const struct session_event *ev)
 		}
 		follow_skip(p, g, why.text);
 	}
-	if (ev->command == CMD_UID_FETCH) {
+	if (ev->command == (p->spec->rules.mirror_deletions ? CMD_UID_SEARCH : CMD_UID_FETCH)) {
 		g->step = FOLLOWING_ASKED;
-		pump(p);
+		if (!g->failed && follow_find_vanished(p, g) != 0)
+			pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
+		else
+			pump(p);
 	}
 }
 

@@ -2,7 +2,10 @@
  * follow: the second half of a later pass: what happened on the source to messages that were brought before. It begins when all that is new has been
  * copied, and works on the pass's first lane, some folders ahead on the source of the one that is being changed on the target.
  *
- *   load what is known (ledger) -> EXAMINE, UID FETCH flags (source) -> SELECT, UID STORE (target) -> save (ledger)
+ *   load what is known (ledger) -> EXAMINE, UID FETCH flags, UID SEARCH (source) -> SELECT, UID STORE (target) -> save (ledger)
+ *
+ * Where deletions are mirrored, folders from which something vanished rest until all others are done: then, when nothing failed in the whole pass, it
+ * is expunged: UID STORE \Deleted, UID EXPUNGE (target), and only then saved.
  *
  * With CONDSTORE (RFC 7162) a folder whose HIGHESTMODSEQ is the one of the last complete pass is not touched, and of the others only what changed is told.
  * Without it the flags of all messages are asked for. What was written is recorded behind the target's answer: a break in between repeats a STORE, which
@@ -15,6 +18,8 @@
 #include "session.h"
 #include "side.h"
 
+#define FOLLOW_FLAG_BITS 12 /* of a command's number on the target: which flag, and which way */
+
 struct folder;
 struct lane;
 struct pass;
@@ -26,6 +31,8 @@ enum following_step {
 	FOLLOWING_ASKED,   /* waits for its turn on the target */
 	FOLLOWING_SELECTS,
 	FOLLOWING_STORES,
+	FOLLOWING_RESTS,   /* something is to be expunged, when all others are done */
+	FOLLOWING_EXPUNGES,
 	FOLLOWING_SAVES,
 	FOLLOWING_DONE
 };
@@ -41,12 +48,19 @@ struct following {
 	size_t flag, at;
 	bool removing;
 	struct uidset set;    /* target UIDs of it */
-	unsigned pending;     /* STOREs without their answer */
+	unsigned pending;     /* STOREs and EXPUNGEs without their answer */
+	/* Deletions. */
+	bool searched;        /* the source has told which messages it has */
+	bool again;           /* what vanished is not dealt with: the next pass must look again */
+	struct uidset there;  /* source UIDs */
+	struct uidset vanished;
 };
 
 struct follow {
 	struct following *following;
-	size_t n, loaded, selected, done; /* how many have been begun in each way */
+	size_t n, loaded, selected, done, resting; /* how many have been begun in each way */
+	size_t expunged;                  /* those before it that rested have had their turn */
+	bool expunging;
 	struct following *examined;       /* selected on the source; NULL: none */
 	struct following *storing;        /* selected on the target, or about to be */
 };
@@ -59,6 +73,13 @@ void follow_on(struct pass *p, enum side side, const struct session_event *ev);
 /* follow_target.c */
 void follow_target_pump(struct pass *p);
 void follow_on_target(struct pass *p, const struct session_event *ev);
+/* follow_delete.c */
+void follow_on_search(struct pass *p, struct following *g, const struct resp *r);
+/* The source's answers are complete: works out what vanished. 0 or PROTO_ERR_*. */
+int follow_find_vanished(struct pass *p, struct following *g);
+/* All others are done: goes on with what rests. */
+void follow_expunge_pump(struct pass *p);
+void follow_on_expunge(struct pass *p, struct following *g, const struct session_event *ev);
 /* follow.c: all of this folder is done, or nothing is to be done with it any more. */
 void follow_save(struct pass *p, struct following *g);
 void follow_skip(struct pass *p, struct following *g, const char *reason);

@@ -10,7 +10,6 @@
 
 #define STORES 32     /* in flight */
 #define SET_MAX 7000  /* bytes of a UID set in one command */
-#define FLAG_BITS 12  /* of a command's number: which flag, and which way */
 
 static struct session *target_session(struct pass *p)
 {
@@ -43,7 +42,7 @@ static bool begin(struct pass *p, struct following *g)
 		pass_fail_proto(p, TARGET, err);
 		return false;
 	}
-	session_set_user(target_session(p), tag, (uint64_t)(g - p->follow.following) << FLAG_BITS);
+	session_set_user(target_session(p), tag, (uint64_t)(g - p->follow.following) << FOLLOW_FLAG_BITS);
 	g->step = FOLLOWING_SELECTS;
 	p->follow.storing = g;
 	return true;
@@ -90,7 +89,7 @@ static int store(struct pass *p, struct following *g)
 	if (err != 0)
 		return err;
 	session_set_user(target_session(p), tag,
-		(uint64_t)(g - p->follow.following) << FLAG_BITS | g->flag << 1 | (g->removing ? 1 : 0));
+		(uint64_t)(g - p->follow.following) << FOLLOW_FLAG_BITS | g->flag << 1 | (g->removing ? 1 : 0));
 	g->pending++;
 	if (g->at >= g->set.n) {
 		g->flag += g->removing;
@@ -199,7 +198,7 @@ static void refused(struct pass *p, struct following *g, size_t flag, const stru
 void follow_on_target(struct pass *p, const struct session_event *ev)
 {
 	struct follow *w = &p->follow;
-	struct following *g = ev->tag != 0 && ev->user >> FLAG_BITS < w->n ? &w->following[ev->user >> FLAG_BITS] : NULL;
+	struct following *g = ev->tag != 0 && ev->user >> FOLLOW_FLAG_BITS < w->n ? &w->following[ev->user >> FOLLOW_FLAG_BITS] : NULL;
 
 	if (g == NULL)
 		return;
@@ -208,12 +207,14 @@ void follow_on_target(struct pass *p, const struct session_event *ev)
 		follow_skip(p, g, "the target's UIDVALIDITY changed");
 	if (ev->kind != EVENT_DONE)
 		return;
-	if (ev->command == CMD_SELECT) {
+	if (g->step == FOLLOWING_EXPUNGES) {
+		follow_on_expunge(p, g, ev);
+	} else if (ev->command == CMD_SELECT) {
 		on_selected(p, g, ev);
 	} else if (ev->command == CMD_UID_STORE) {
 		g->pending--;
 		if (ev->resp.status.status != STATUS_OK)
-			refused(p, g, (ev->user & ((1u << FLAG_BITS) - 1)) >> 1, ev);
+			refused(p, g, (ev->user & ((1u << FOLLOW_FLAG_BITS) - 1)) >> 1, ev);
 		follow_target_pump(p);
 	}
 }

@@ -27,12 +27,19 @@ struct mailbox_env {
 	uint64_t settle;       /* ms the target must be quiet after a break */
 };
 
+/* What the operator wants of a migration. */
+struct mailbox_rules {
+	bool mirror_deletions;   /* what vanishes from the source is expunged on the target */
+	uint32_t max_deletions;  /* percent of a folder */
+};
+
 struct mailbox_spec {          /* borrowed for the life of the mailbox */
 	enum mailbox_job job;
 	const char *migration, *name; /* name: MIGRATION/TARGET_USER, as shown */
 	const struct endpoint *endpoint[SIDES];
 	struct credentials login[SIDES];
 	int64_t ledger_id;     /* row of the ledger */
+	struct mailbox_rules rules;
 	unsigned lanes;        /* pairs of connections it may use; 0 is as 1 */
 };
 
@@ -44,7 +51,7 @@ struct mailbox_progress {
 	uint64_t bytes, bytes_done;  /* bytes 0: the source does not tell (STATUS=SIZE) */
 	uint64_t copied, adopted, left_out, folders_left_out;
 	uint64_t bytes_copied;
-	uint64_t flags_changed, altered; /* flags of single messages; messages */
+	uint64_t flags_changed, altered, deleted; /* flags of single messages; messages */
 	uint32_t folders_not_followed;   /* changed flags are still to be looked for */
 	bool any;                    /* something was moved forward: the next break is a new one, not a repetition */
 };

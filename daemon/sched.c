@@ -74,6 +74,12 @@ uint32_t sched_add_migration(struct sched *s, const char *name, uint32_t source_
 	return s->migration_n++;
 }
 
+void sched_set_rules(struct sched *s, uint32_t migration, const struct mailbox_rules *rules)
+{
+	assert(!s->started && migration < s->migration_n);
+	s->migrations[migration].rules = *rules;
+}
+
 uint32_t sched_add_mailbox(struct sched *s, uint32_t migration, const struct credentials login[SIDES])
 {
 	assert(!s->started && migration < s->migration_n && s->entry_n < NO_ENTRY / 2);
@@ -287,6 +293,7 @@ static void start(struct sched *s, uint32_t e)
 		.login = { en->login[SOURCE], en->login[TARGET] },
 		.ledger_id = en->ledger_id,
 		.lanes = lanes_allowed(s, e),
+		.rules = m->rules,
 	};
 	a->mailbox = must(mailbox_new(s->env, &a->spec, on_mailbox, a));
 	en->active = a;

@@ -87,6 +87,8 @@ uint32_t sched_add_server(struct sched *s, const struct endpoint *ep, uint32_t m
  * waits to be started, and never the last ones of a server. */
 void sched_set_per_mailbox(struct sched *s, uint32_t server, uint32_t connections);
 uint32_t sched_add_migration(struct sched *s, const char *name, uint32_t source_server, uint32_t target_server);
+/* Before its first mailbox starts; nothing of it unless said. */
+void sched_set_rules(struct sched *s, uint32_t migration, const struct mailbox_rules *rules);
 uint32_t sched_add_mailbox(struct sched *s, uint32_t migration, const struct credentials login[SIDES]);
 /* What the ledger knows of a mailbox. */
 void sched_restore(struct sched *s, uint32_t mailbox, const struct ledger_mailbox *row);

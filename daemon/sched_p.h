@@ -63,6 +63,7 @@ struct migration {
 	const char *name;
 	uint32_t server[SIDES];
 	uint32_t first, last; /* the queue */
+	struct mailbox_rules rules;
 	uint64_t login_usual; /* ms until both sides are up, of late; 0: not known */
 	struct sched_counts counts;
 };

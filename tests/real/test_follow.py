@@ -17,9 +17,25 @@ def store(server, user, folder, uids, how, flags):
         client.command(b"UID STORE %s %s (%s)" % (uids.encode(), how.encode(), flags.encode()))
 
 
-def begin(case, source=None):
+def pair(case, old, new, rows, **rules):
+    """As case.pair(), with rules for the migration."""
+    case.pair(old, new, rows)
+    text = case.config.read_text().rstrip()
+    assert text.endswith("}")
+    case.write("godwit.conf", text[:-1] + "".join("    %s = %s\n" % (k, v if isinstance(v, int) else '"%s"' % v)
+                                                 for k, v in rules.items()) + "}\n")
+
+
+def expunge(server, user, folder, uids):
+    with Client.to(server, user, shared.password(user)) as client:
+        client.command(b"SELECT " + folder)
+        client.command(b"UID STORE %s +FLAGS (\\Deleted)" % uids.encode())
+        client.command(b"UID EXPUNGE %s" % uids.encode())
+
+
+def begin(case, source=None, target=None, **rules):
     """A mailbox that was copied once: its UIDs have gaps on the source, and its target has mail of its own, so that no UID is the same on both sides."""
-    old, new = source or shared.old_plain(), shared.new_plain()
+    old, new = source or shared.old_plain(), target or shared.new_plain()
     user, there = shared.user(old), shared.user(new)
     folders = corpus.small(40, "follow") + [Folder(("Box",), corpus.small(9, "follow box")[0].messages)]
     fill.fill(old, user, shared.password(user), folders)
@@ -27,7 +43,7 @@ def begin(case, source=None):
     fill.fill(new, there, shared.password(there), [Folder(("INBOX",), [own] * 7), Folder(("Box",), [own] * 3)])
     tap = case.tap(new.imap_port)
     tap.keep = True
-    case.pair(site(old), site(new, port=tap.port), [login(user, target=there)])
+    pair(case, site(old), site(new, port=tap.port), [login(user, target=there)], **rules)
     case.run("once").exits(0)
     tap.reset()
     return old, new, user, there, tap
@@ -183,3 +199,97 @@ def test_a_flag_that_the_target_does_not_take_is_told(case):
     # It is not tried again with every pass, and the report goes on to say it.
     again = case.run("once").exits(0)
     assert not again.lines("not as on the source") and len(case.ledger("SELECT uid FROM skips")) == 3
+
+
+# --- deletions ----------------------------------------------------------------------------------------------------------------
+
+def mirrors(case, source=None):
+    old, new, user, there, tap = begin(case, source, deletions="mirror")
+    expunge(old, user, b"INBOX", "3:5,9,40")
+    expunge(old, user, b"Box", "1")
+    store(old, user, b"INBOX", "1:2,6:8", "+FLAGS", "\\Flagged")
+    with Client.to(old, user, shared.password(user)) as client:
+        client.command(b"SELECT INBOX")
+        client.command(b"UID MOVE 20:21 Box")
+    program = case.run("once", "--log-level", "info").exits(0)
+    assert program.lines(r"synced: 2 copied, 0 adopted, 0 left out, \d+ flags changed, 8 deleted"), program.err
+    same(old, new, user, there)
+    tap.reset()
+    case.run("once").exits(0)
+    assert tap.commands("UID EXPUNGE") == tap.commands("UID STORE") == 0
+    same(old, new, user, there)
+
+
+def test_deletions_are_mirrored_when_asked_for(case):
+    mirrors(case)
+
+
+def test_deletions_are_mirrored_without_CONDSTORE_and_ESEARCH(case):
+    mirrors(case, shared.dovecot("old-without-condstore", tls="none", capability_remove=PLAIN))
+
+
+def test_deletions_stop_at_the_ceiling(case):
+    old, new, user, there, tap = begin(case, deletions="mirror")
+    before = shared.read(new, there)
+    expunge(old, user, b"INBOX", "1:11")
+    for _ in range(2):
+        program = case.run("once").exits(0)
+        assert program.lines("11 of 40 messages vanished from the source, more than max_deletions = 10 percent: nothing is deleted")
+        assert tap.commands("UID EXPUNGE") == 0
+        assert_equal(before, shared.read(new, there))
+    # The operator's word.
+    pair(case, site(old), site(new, port=tap.port), [login(user, target=there)], deletions="mirror", max_deletions=50)
+    case.run("once").exits(0)
+    same(old, new, user, there)
+
+
+def test_nothing_is_deleted_in_a_pass_in_which_something_failed(case):
+    old = shared.old_plain()
+    new = shared.dovecot("short-keywords", tls="none", extra_config="mail_max_keyword_length = 22\n")
+    old, new, user, there, tap = begin(case, target=new, deletions="mirror")
+    before = shared.read(new, there)
+    expunge(old, user, b"INBOX", "1:2")
+    with Client.to(old, user, shared.password(user)) as client:
+        fill.append(client, ("Box",), [Message(b"Subject: x\r\n\r\nx\r\n", ("a-keyword-of-some-length",), internaldate(1600000000))])
+    program = case.run("once").exits(1)
+    assert program.lines("2 messages vanished from the source; nothing is deleted: something was left out in this pass"), program.err
+    assert tap.commands("UID EXPUNGE") == 0
+    assert_equal(before, shared.read(new, there))
+    case.run("once").exits(1)
+    assert tap.commands("UID EXPUNGE") == 1, "what could not be copied stands in the report; the pass after it went well"
+
+
+def test_nothing_is_deleted_without_UIDPLUS(case):
+    new = shared.dovecot("without-uidplus", tls="none", capability_remove=("UIDPLUS",))
+    old, new, user, there, tap = begin(case, target=new, deletions="mirror")
+    before = shared.read(new, there)
+    expunge(old, user, b"INBOX", "1:2")
+    case.run("once").exits(0)
+    assert tap.commands("UID EXPUNGE") == tap.commands("EXPUNGE") == tap.commands("CLOSE") == 0
+    assert_equal(before, shared.read(new, there))
+
+
+def test_what_was_there_before_is_never_deleted(case):
+    """Adopted: the same message, but not brought by us."""
+    old, new = shared.old_plain(), shared.new_plain()
+    user, there = shared.user(old), shared.user(new)
+    folders = list(corpus.small(12, "adopted"))
+    folders[0].messages = list(folders[0].messages)
+    for server, name in ((old, user), (new, there)):
+        fill.fill(server, name, shared.password(name), folders)
+    before = shared.read(new, there)
+    pair(case, old, new, [login(user, target=there)], deletions="mirror")
+    program = case.run("once", "--log-level", "info").exits(0)
+    assert program.lines("synced: 0 copied, 12 adopted"), program.err
+    expunge(old, user, b"INBOX", "1:3")
+    case.run("once").exits(0)
+    assert_equal(before, shared.read(new, there))
+
+
+def test_deletions_are_kept_unless_asked_for(case):
+    old, new, user, there, tap = begin(case)
+    before = shared.read(new, there)
+    expunge(old, user, b"INBOX", "1:3")
+    case.run("once").exits(0)
+    assert tap.commands("UID STORE") == 0
+    assert_equal(before, shared.read(new, there))
