@@ -47,6 +47,51 @@ struct identity identity_of(struct span header, struct date date, uint64_t size)
 	return id;
 }
 
+struct body_digest {
+	EVP_MD_CTX *ctx;
+};
+
+/* As above: no digest, no program. */
+struct body_digest *body_digest_new(void)
+{
+	struct body_digest *d = calloc(1, sizeof(*d));
+
+	if (d == NULL || (d->ctx = EVP_MD_CTX_new()) == NULL)
+		abort();
+	return d;
+}
+
+void body_digest_free(struct body_digest **d)
+{
+	if (*d == NULL)
+		return;
+	EVP_MD_CTX_free((*d)->ctx);
+	free(*d);
+	*d = NULL;
+}
+
+void body_digest_begin(struct body_digest *d)
+{
+	if (EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) != 1)
+		abort();
+}
+
+void body_digest_add(struct body_digest *d, struct span bytes)
+{
+	EVP_DigestUpdate(d->ctx, bytes.p, bytes.n);
+}
+
+struct identity body_digest_end(struct body_digest *d)
+{
+	unsigned char md[EVP_MAX_MD_SIZE] = { 0 };
+	struct identity id;
+
+	if (EVP_DigestFinal_ex(d->ctx, md, NULL) != 1)
+		abort();
+	memcpy(&id, md, sizeof(id));
+	return id;
+}
+
 /* Messages that look alike are a chain, so that a folder full of one message costs no more than any other. */
 struct suspect {
 	struct identity id;

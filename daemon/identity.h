@@ -16,6 +16,14 @@ struct identity {
 /* `header`: the answer to BODY[HEADER.FIELDS (MESSAGE-ID DATE)]. */
 struct identity identity_of(struct span header, struct date date, uint64_t size);
 
+/* The SHA-256 of a message's bytes, as they come; the first half of it. */
+struct body_digest;
+struct body_digest *body_digest_new(void);
+void body_digest_free(struct body_digest **d);
+void body_digest_begin(struct body_digest *d);
+void body_digest_add(struct body_digest *d, struct span bytes);
+struct identity body_digest_end(struct body_digest *d);
+
 struct suspects;
 /* NULL when memory is out. */
 struct suspects *suspects_new(void);

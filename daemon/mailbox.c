@@ -5,11 +5,13 @@
 
 #include "log.h"
 #include "pass.h"
+#include "verify.h"
 
 enum mailbox_step {
 	STEP_LOGIN, /* until both sides are up and mailbox_run() is called */
 	STEP_PASS,
 	STEP_CHECK,
+	STEP_VERIFY,
 	STEP_END
 };
 
@@ -31,6 +33,8 @@ struct mailbox {
 	unsigned pairs;
 	bool no_more;  /* a pair was refused */
 	struct pass *pass;
+	struct verify *verify;
+	struct verify_counts verified;
 	struct timer *soon;
 	struct outcome outcome;
 	struct outcome result[SIDES]; /* JOB_CHECK */
@@ -77,6 +81,12 @@ static void tell_end(void *arg)
 		m->progress = *pass_progress(m->pass);
 		m->progress.folder = NULL;
 	}
+	if (m->verify != NULL) {
+		m->progress = *verify_progress(m->verify);
+		m->progress.folder = NULL;
+		m->verified = *verify_counts(m->verify);
+	}
+	verify_free(&m->verify);
 	/* First the pass: what it has half sent must not be sent on; then the connections. */
 	pass_free(&m->pass);
 	log_out(m->peer);
@@ -95,7 +105,7 @@ static void end(struct mailbox *m, const struct outcome *why)
 	timer_set(m->soon, 0);
 }
 
-static void pass_ended(void *owner, const struct outcome *why)
+static void job_ended(void *owner, const struct outcome *why)
 {
 	end(owner, why);
 }
@@ -217,6 +227,7 @@ void mailbox_free(struct mailbox **m)
 	if (*m == NULL)
 		return;
 	pass_free(&(*m)->pass);
+	verify_free(&(*m)->verify);
 	close_peers(*m);
 	timer_free(&(*m)->soon);
 	free(*m);
@@ -299,9 +310,16 @@ void mailbox_run(struct mailbox *m)
 {
 	if (m->step == STEP_END)
 		return;
-	assert(mailbox_is_up(m, SOURCE) && mailbox_is_up(m, TARGET) && m->spec->job == JOB_COPY);
+	assert(mailbox_is_up(m, SOURCE) && mailbox_is_up(m, TARGET) && m->spec->job != JOB_CHECK);
+	if (m->spec->job == JOB_VERIFY) {
+		m->step = STEP_VERIFY;
+		m->verify = verify_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], job_ended, m);
+		if (m->verify == NULL)
+			out_of_memory(m, SOURCE);
+		return;
+	}
 	m->step = STEP_PASS;
-	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_began, pass_ended, m);
+	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_began, job_ended, m);
 	if (m->pass == NULL)
 		out_of_memory(m, SOURCE);
 }
@@ -340,6 +358,10 @@ void mailbox_stop(struct mailbox *m, bool now)
 		pass_stop(m->pass, now);
 		return;
 	}
+	if (m->verify != NULL && m->step == STEP_VERIFY) {
+		verify_stop(m->verify);
+		return;
+	}
 	outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
 	end(m, &why);
 }
@@ -349,7 +371,14 @@ const struct outcome *mailbox_check_result(const struct mailbox *m, enum side si
 	return &m->result[side];
 }
 
+const struct verify_counts *mailbox_verify_counts(const struct mailbox *m)
+{
+	return m->verify != NULL ? verify_counts(m->verify) : &m->verified;
+}
+
 const struct mailbox_progress *mailbox_progress(const struct mailbox *m)
 {
+	if (m->verify != NULL)
+		return verify_progress(m->verify);
 	return m->pass != NULL ? pass_progress(m->pass) : &m->progress;
 }

@@ -15,14 +15,16 @@
 
 enum mailbox_job {
 	JOB_COPY,  /* one pass */
-	JOB_CHECK  /* EXAMINE INBOX on both sides, write nothing */
+	JOB_CHECK, /* EXAMINE INBOX on both sides, write nothing */
+	JOB_VERIFY /* compare both sides, write nothing; see verify.h */
 };
 
 /* What all mailboxes of a run share. Borrowed for the life of the mailbox. */
 struct mailbox_env {
 	struct loop *loop;
 	struct dialer *dialer;
-	struct ledger *ledger; /* NULL for JOB_CHECK */
+	struct ledger *ledger; /* NULL for JOB_CHECK and JOB_VERIFY */
+	const struct verify_env *verify; /* JOB_VERIFY */
 	struct peer_limits peer_limits;
 	uint64_t settle;       /* ms the target must be quiet after a break */
 };
@@ -90,6 +92,9 @@ void mailbox_add_lane(struct mailbox *m);
 void mailbox_stop(struct mailbox *m, bool now);
 /* JOB_CHECK, after MAILBOX_ENDED: what came of this side; RADIUS_NONE: it works. */
 const struct outcome *mailbox_check_result(const struct mailbox *m, enum side side);
+/* JOB_VERIFY, until mailbox_free(): how the two sides compare, as far as they have been compared. */
+struct verify_counts;
+const struct verify_counts *mailbox_verify_counts(const struct mailbox *m);
 const struct mailbox_progress *mailbox_progress(const struct mailbox *m);
 
 #endif

@@ -39,9 +39,9 @@ int main(int argc, char **argv)
 	}
 	int rc = c->run(argc - 1, argv + 1);
 	curl_global_cleanup();
-	if (fflush(stdout) != 0 && rc == 0) {
-		perror("godwit: standard output");
-		rc = EXIT_LEFT_OUT;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fputs("godwit: standard output cannot be written\n", stderr);
+		rc = rc == 0 ? EXIT_LEFT_OUT : rc;
 	}
 	return rc;
 }

@@ -1,21 +1,10 @@
 #include "overview.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TEXTS_MAX ((size_t)4 << 30)
-
-bool overview_fits(const char *name, char **patterns, int pattern_n, bool *met)
-{
-	bool fits = pattern_n == 0;
-
-	for (int i = 0; i < pattern_n; i++)
-		if (strcmp(patterns[i], name) == 0 || fnmatch(patterns[i], name, 0) == 0)
-			fits = met[i] = true;
-	return fits;
-}
 
 static const char *keep(struct overview *o, const char *text)
 {
@@ -182,7 +171,7 @@ static int choose(struct overview *o, const struct verb *c, char **patterns, int
 			rc = command_usage(c, "there is no migration \"%s\"", o->only[i]);
 	}
 	for (size_t i = 0; i < o->row_n; i++)
-		o->rows[i].chosen = overview_fits(o->rows[i].m.name, patterns, n, met) &&
+		o->rows[i].chosen = run_fits(o->rows[i].m.name, patterns, n, met) &&
 			is_wanted(o, o->migrations[o->rows[i].migration]);
 	for (int i = 0; i < n && rc == 0; i++)
 		if (!met[i])

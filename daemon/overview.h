@@ -42,14 +42,11 @@ struct overview {
 
 /* Before overview_open(): only the mailboxes of this migration, and of those named so far. */
 void overview_only(struct overview *o, const char *migration);
-/* Reads everything. `patterns`: names of mailboxes, "*" and the like allowed (fnmatch); those, or all, are chosen. 0, or an exit code when said on
+/* Reads everything. `patterns`: see run_fits(). 0, or an exit code when said on
  * stderr. overview_close() is due in any case; a struct overview begins as zeroes. */
 int overview_open(struct overview *o, const struct verb *c, const char *config, char **patterns, int pattern_n);
 void overview_close(struct overview *o);
 /* Of what is chosen of the migration; SIZE_MAX: of all together. */
 struct overview_sum overview_sum(const struct overview *o, size_t migration);
-
-/* True when one of the patterns fits the name; `met`, of as many, marks it. No pattern fits everything. */
-bool overview_fits(const char *name, char **patterns, int pattern_n, bool *met);
 
 #endif

@@ -79,6 +79,16 @@ void record_text_or_null(struct record *r, const char *name, const char *text)
 		record_null(r, name);
 }
 
+void record_texts(struct record *r, const char *name, const char *const *texts, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		if (array == NULL || json_array_append_new(array, json_string(texts[i])) != 0)
+			abort();
+	set(r, name, array);
+}
+
 void record_number(struct record *r, const char *name, uint64_t n)
 {
 	set(r, name, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));

@@ -15,6 +15,8 @@ void record_free(struct record **r);
 void record_text(struct record *r, const char *name, const char *text);
 /* The same, null when the text is empty. */
 void record_text_or_null(struct record *r, const char *name, const char *text);
+/* An array of texts. */
+void record_texts(struct record *r, const char *name, const char *const *texts, size_t n);
 /* Numbers above INT64_MAX become that. */
 void record_number(struct record *r, const char *name, uint64_t n);
 void record_flag(struct record *r, const char *name, bool yes);

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,19 +111,20 @@ int run_load(struct run *r, const char *file)
 	return rc;
 }
 
-static uint64_t files_needed(const struct conf *conf)
+static uint64_t files_needed(const struct conf *conf, enum sched_mode mode)
 {
 	uint64_t connections = 0;
 	uint64_t mailboxes = (uint64_t)conf->max_mailboxes + (uint64_t)conf->max_mailboxes / 8 + 1;
 	for (size_t i = 0; i < conf->server_n; i++)
 		connections += (uint64_t)conf->servers[i].max_connections;
-	return (connections < SIDES * mailboxes ? connections : SIDES * mailboxes) + FILES_BESIDE;
+	return (connections < SIDES * mailboxes ? connections : SIDES * mailboxes) + FILES_BESIDE +
+		(mode == SCHED_VERIFY ? mailboxes : 0); /* what is to be told of each waits in a file */
 }
 
-static int raise_files(const struct conf *conf)
+static int raise_files(const struct conf *conf, enum sched_mode mode)
 {
 	struct rlimit limit;
-	uint64_t need = files_needed(conf);
+	uint64_t need = files_needed(conf, mode);
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return 0;
 	if (limit.rlim_cur < limit.rlim_max) {
@@ -286,8 +288,32 @@ static void add_servers(struct run *r)
 	}
 }
 
-static void add_mailboxes(struct run *r)
+bool run_fits(const char *name, char *const *patterns, int n, bool *met)
 {
+	bool fits = n == 0;
+	for (int i = 0; i < n; i++)
+		if (strcmp(patterns[i], name) == 0 || fnmatch(patterns[i], name, 0) == 0)
+			fits = met[i] = true;
+	return fits;
+}
+
+static bool is_chosen(const struct run *r, size_t migration, const char *target_user, bool *met)
+{
+	char *name;
+	if (r->pattern_n == 0)
+		return true;
+	if (asprintf(&name, "%s/%s", r->conf->migrations[migration].name, target_user) < 0)
+		abort();
+	bool chosen = run_fits(name, r->patterns, r->pattern_n, met);
+	free(name);
+	return chosen;
+}
+
+static int add_mailboxes(struct run *r)
+{
+	bool *met = calloc((size_t)r->pattern_n + 1, sizeof(*met));
+	if (met == NULL)
+		abort();
 	for (size_t i = 0; i < r->list_n; i++) {
 		const struct mailbox_list *list = &r->lists[i];
 		for (size_t row = 0; row < list->row_n; row++) {
@@ -297,9 +323,18 @@ static void add_mailboxes(struct run *r)
 				[TARGET] = { .user = mailboxes_get(list, row, MAILBOX_TARGET_USER),
 					     .password = mailboxes_get(list, row, MAILBOX_TARGET_PASSWORD) },
 			};
-			sched_add_mailbox(r->sched, (uint32_t)i, login);
+			if (is_chosen(r, i, login[TARGET].user, met))
+				sched_add_mailbox(r->sched, (uint32_t)i, login);
 		}
 	}
+	int rc = 0;
+	for (int i = 0; i < r->pattern_n && rc == 0; i++)
+		if (!met[i]) {
+			fprintf(stderr, "godwit: there is no mailbox \"%s\"\n", r->patterns[i]);
+			rc = EXIT_USAGE;
+		}
+	free(met);
+	return rc;
 }
 
 static int open_ledger(struct run *r)
@@ -315,7 +350,7 @@ static int open_ledger(struct run *r)
 int run_open(struct run *r)
 {
 	const struct conf *conf = r->conf;
-	int rc = raise_files(conf);
+	int rc = raise_files(conf, r->mode);
 	if (rc != 0)
 		return rc;
 	r->loop = loop_new();
@@ -348,8 +383,7 @@ int run_open(struct run *r)
 	struct sched_clock clock = { .now = clock_now, .wall = clock_wall, .arm = clock_arm, .arg = r };
 	r->sched = sched_new(r->mode, &limits, &clock, &r->env, on_sched, r);
 	add_servers(r);
-	add_mailboxes(r);
-	return 0;
+	return add_mailboxes(r);
 }
 
 static void begin(struct run *r)

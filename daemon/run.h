@@ -29,7 +29,9 @@ struct run {
 	enum sched_mode mode;
 	bool no_wait;               /* SCHED_ONCE: parked ones are not waited for */
 	uint32_t login_retries;     /* 0: as configured */
-	const char *state;          /* folder of the ledger; NULL: none (SCHED_CHECK) */
+	const char *state;          /* folder of the ledger; NULL: none (SCHED_CHECK, SCHED_VERIFY) */
+	char **patterns;            /* only mailboxes whose names fit one of them, see run_fits() */
+	int pattern_n;
 	void (*started)(void *owner);  /* the first mailboxes are about to start; may be NULL */
 	void (*stopping)(void *owner); /* a signal came; may be NULL */
 	sched_funnel *funnel;       /* behind the run's own; may be NULL */
@@ -65,6 +67,9 @@ int run_go(struct run *r);
 /* How loop and ledger keep up, at debug level; run_go() says it at its end. */
 void run_say_meters(const struct run *r);
 void run_done(struct run *r);
+
+/* True when one of the patterns, names or such with "*" and the like (fnmatch), fits the name; `met`, of as many, marks those. No pattern fits everything. */
+bool run_fits(const char *name, char *const *patterns, int n, bool *met);
 
 /* Was it ended by a signal? */
 bool run_was_stopped(const struct run *r);

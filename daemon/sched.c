@@ -286,7 +286,7 @@ static void start(struct sched *s, uint32_t e)
 	*a = (struct active){ .s = s, .entry = e, .step = STEP_N, .permit = { true, true } };
 	a->name = sched_name(s, e);
 	a->spec = (struct mailbox_spec){
-		.job = s->mode == SCHED_CHECK ? JOB_CHECK : JOB_COPY,
+		.job = s->mode == SCHED_CHECK ? JOB_CHECK : s->mode == SCHED_VERIFY ? JOB_VERIFY : JOB_COPY,
 		.migration = m->name,
 		.name = a->name,
 		.endpoint = { s->servers[m->server[SOURCE]].endpoint, s->servers[m->server[TARGET]].endpoint },

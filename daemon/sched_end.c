@@ -137,7 +137,7 @@ static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p
 	en->said = 0;
 	en->broke = false;
 	en->last_synced = s->clock.wall(s->clock.arg);
-	if (s->mode == SCHED_CHECK) {
+	if (s->mode == SCHED_CHECK || s->mode == SCHED_VERIFY) {
 		entry_set(s, e, MAILBOX_SYNCED, "");
 		return;
 	}

@@ -14,7 +14,7 @@ unsigned lanes_allowed(const struct sched *s, uint32_t e)
 {
 	const struct migration *m = &s->migrations[s->entries[e].migration];
 	uint32_t source = s->servers[m->server[SOURCE]].per_mailbox, target = s->servers[m->server[TARGET]].per_mailbox;
-	if (s->entries[e].alone || s->mode == SCHED_CHECK)
+	if (s->entries[e].alone || s->mode == SCHED_CHECK || s->mode == SCHED_VERIFY)
 		return 1;
 	return source < target ? source : target;
 }

@@ -73,9 +73,9 @@ void say_retry(const struct sched *s, struct entry *en, const struct outcome *o)
 	ctx.side = (int)o->side + 1;
 	if (o->at == AT_WORK)
 		log_event(LOG_MAILBOX_BROKEN, &ctx,
-			"the connection was lost before anything was copied, after %u attempt%s: %s; will try every %s for another %u attempt%s "
+			"the connection was lost before %s, after %u attempt%s: %s; will try every %s for another %u attempt%s "
 			"before reporting failure",
-			(unsigned)en->attempts, plural(en->attempts), o->text, every, (unsigned)left, plural(left));
+			s->mode == SCHED_VERIFY ? "all was compared" : "anything was copied", (unsigned)en->attempts, plural(en->attempts), o->text, every, (unsigned)left, plural(left));
 	else
 		log_event(LOG_LOGIN_RETRY, &ctx,
 			"cannot log in as \"%s\" after %u attempt%s: %s; will try every %s for another %u attempt%s before reporting failure",

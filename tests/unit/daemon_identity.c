@@ -225,3 +225,30 @@ Test(suspects, out_of_memory)
 	} while (failmalloc_fired());
 	cr_assert_gt(n, 5);
 }
+
+static struct identity digest(const char *const *pieces, size_t n)
+{
+	struct body_digest *d = body_digest_new();
+	struct identity id;
+
+	body_digest_begin(d);
+	body_digest_add(d, SPAN("of another message"));
+	body_digest_begin(d);
+	for (size_t i = 0; i < n; i++)
+		body_digest_add(d, span_str(pieces[i]));
+	id = body_digest_end(d);
+	body_digest_free(&d);
+	cr_expect_null(d);
+	return id;
+}
+
+Test(identity, bytes_whatever_the_pieces)
+{
+	const char *whole[] = { "Subject: x\r\n\r\nbody\r\n" };
+	const char *pieces[] = { "Subj", "ect: x\r", "", "\n\r\nbody\r\n" };
+	const char *other[] = { "Subject: x\r\n\r\nBody\r\n" };
+
+	cr_expect(same(digest(whole, 1), digest(pieces, 4)));
+	cr_expect_not(same(digest(whole, 1), digest(other, 1)));
+	cr_expect_not(same(digest(whole, 1), digest(pieces, 3)));
+}
