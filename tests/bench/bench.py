@@ -25,7 +25,7 @@ GROWTH_BY_DEFAULT = 100_000     # messages; --growth goes on to the end
 def parse(argv=None):
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="godwit beside other tools and beside what two Dovecots can do: a page with tables, goals and plots. "
-        "Without options: everything, in about 25 minutes on two quiet cores. What is interrupted goes on when it is started again.")
+        "Without options: everything, in about half an hour on two quiet cores. What is interrupted goes on when it is started again.")
     what = parser.add_argument_group("what").add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="all shapes scaled down, one turn, two distances: does it work at all; 1 to 2 minutes")
     what.add_argument("--growth", action="store_true", help="only: cost over the size of a folder, 1,000 to 1,000,000 messages")
@@ -41,8 +41,9 @@ def parse(argv=None):
     own.add_argument("--messages", type=int, metavar="N", help="no more than N messages in a shape")
     how = parser.add_argument_group("how")
     how.add_argument("-n", type=int, help="turns; the median counts (%d)" % plan.TURNS)
-    how.add_argument("--slow", type=float, default=20.0, metavar="S", help="a tool that takes longer than this is run once only (20 s)")
-    how.add_argument("--budget", type=float, default=1500.0, metavar="S", help="nothing is begun that would not be ready by then (1500 s)")
+    how.add_argument("--slow", type=float, default=10.0, metavar="S",
+                     help="another tool that takes longer than this is run once only (10 s)")
+    how.add_argument("--budget", type=float, default=1800.0, metavar="S", help="nothing is begun that would not be ready by then (1800 s)")
     how.add_argument("--out", metavar="DIR", help="folder of the results (build-bench/results; of --quick, build-bench/quick)")
     how.add_argument("--fresh", action="store_true", help="take away what is in --out, and begin anew")
     how.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM", help="another build of godwit, to be compared; can be repeated")
@@ -143,7 +144,7 @@ def run_tune(args, program, folder):
     """A table for each trial, on stdout; nothing is kept."""
     record = records.Record(os.path.join(folder, "tune"), {"godwit": "?"})
     trials = tune.cells(args.rtts, args.n or 3, [s for s in (args.shape or "").split(",") if s])
-    with cells.Bench(folder, record, [], args.slow * 3, time.monotonic() + args.budget) as bench:
+    with cells.Bench(folder, record, [], args.slow, time.monotonic() + args.budget) as bench:
         for number in range(max(c.turns for c, _ in trials)):
             for cell, bench.tools in trials:
                 bench.turn([cell], number)

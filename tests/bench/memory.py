@@ -12,7 +12,7 @@ from lab.fakeimapd import FakeServer
 from . import place as places
 from .tools import Job, godwit
 
-RUNNING, IDLE, PARKED = (1, 8, 32, 128), (1, 50, 200), 100_000
+RUNNING, IDLE, PARKED = (1, 8, 32, 128), (1, 8, 50, 200), 100_000
 LARGE = 5_000_000
 RTT = 25            # far enough for all of them to be under way at once
 PATIENCE = 240.0

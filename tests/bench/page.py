@@ -112,7 +112,7 @@ def _memory(record):
 
 
 NOTES = """\
-Medians; min–max is the noise of the machine. `runs`: a tool that takes longer than the limit of `--slow` runs once only. × is the median of the ratios
+Medians; min–max is the noise of the machine. `runs`: other tools that take longer than the limit of `--slow` run once only. × is the median of the ratios
 within a turn: all tools of a table run directly after one another. Memory: the largest process, or the sum over all where several run at once.
 Round trips: turns of the busiest connection, as the proxy counts them; with pipelining, answers that cross what is sent are counted, too. Every run
 was verified. A tool that would take many minutes for a shape is not run on it but, together with godwit, on a smaller one; nothing is extrapolated."""

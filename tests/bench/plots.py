@@ -32,7 +32,11 @@ def _gnuplot(folder, name, script, data):
 
 
 def _look(tool):
-    return next((color, point) for name, color, point in TOOLS if tool == name or name.endswith("-x") and tool.startswith(name))
+    """(place in the key, color, kind of point)"""
+    for number, (name, color, point) in enumerate(TOOLS):
+        if tool == name or name.endswith("-x") and tool.startswith(name):
+            return number, color, point
+    return len(TOOLS), "#8c564b", 13
 
 
 def throughput(folder, views):
@@ -45,8 +49,7 @@ def throughput(folder, views):
             continue
         mb = shape == "large"
         data, lines = {}, []
-        for tool in sorted({t for c in cells for t in c.runs}, key=lambda t: [n for n, _, _ in TOOLS].index(
-                next(n for n, _, _ in TOOLS if t == n or n.endswith("-x") and t.startswith(n)))):
+        for tool in sorted({t for c in cells for t in c.runs}, key=_look):
             rows = []
             for c in cells:
                 walls = [r.wall for r in c.good(tool)]
@@ -54,11 +57,11 @@ def throughput(folder, views):
                     amount = c.bytes / 1e6 if mb else c.messages
                     rows.append((c.rtt, amount / statistics.median(walls), amount / max(walls), amount / min(walls)))
             if rows:
-                color, point = _look(tool)
+                _, color, point = _look(tool)
                 block = "d%d" % len(data)
                 data[block] = rows
                 lines.append("$%s using 1:2:3:4 with yerrorlines lc rgb '%s' pt %d ps 1.3 lw 2 title '%s'" % (block, color, point, tool))
-        script = ("set title '%s: %s, TLS'\nset xlabel 'round-trip time, ms'\nset ylabel '%s per second'\nset logscale y\nset format y '%%g'\n"
+        script = ("set title '%s: %s, TLS'\nset xlabel 'round-trip time, ms'\nset ylabel '%s per second'\nset logscale y\nset format y '%%g'\nset offsets graph 0, graph 0, graph 0.08, graph 0\n"
                   "set xtics (%s)\nset xrange [-4:%g]\nset grid x lc rgb '#eeeeee' lt 1\nplot %s" % (
                       "Throughput over distance", "%s (%s)" % (about, cells[0].size), "MB" if mb else "messages",
                       ", ".join("%g" % r for r in here), max(here) + 4, ", ".join(lines)))

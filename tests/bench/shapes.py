@@ -55,9 +55,9 @@ SHAPES = {shape.name: shape for shape in (
     Shape("few", 1, 500, _small, "2 to 4 KB each", quick=(1, 30)),
     Shape("large", 1, 12, lambda number, messages: corpus.large(messages, 10_000_000, "large %d" % number, 40_000_000),
           "10 to 40 MB each", quick=(1, 2)),
-    Shape("many", 200, 20, _small, "2 to 4 KB each", quick=(10, 20)),
+    Shape("many", 200, 20, _small, "2 to 4 KB each", quick=(8, 20)),
     Shape("some", 40, 20, _small, "2 to 4 KB each", quick=(4, 10)),
-    Shape("delta", 1, 1200, _folders, "in 60 folders, copied before: a pass with nothing new", quick=(1, 120), again=True),
+    Shape("delta", 1, 1200, _folders, "in 60 folders, copied before: a pass with nothing new", quick=(1, 24), again=True),
     # As shipped, Dovecot lets everybody at an address wait after a failed login there; an operator puts the migration's address
     # into login_trusted_networks. What the wait does is `penalty`.
     Shape("bad", 40, 100, _small, "2 to 4 KB each, and 4 mailboxes that cannot log in; the source trusts the address", quick=(8, 20), bad=4,

@@ -1,6 +1,7 @@
 """What the benchmark makes of what it has measured. Needs no servers and no godwit."""
 import json
 import os
+import shutil
 
 from bench import bench, goals, growth, maildir, page, plan, record, shapes, table, view
 from bench.measure import Result
@@ -79,6 +80,7 @@ def test_goals_of_many_cpu_delta_and_bad(case):
     assert found["many mailboxes, many (1 × 10), RTT 0"].verdict == "**missed** by 5 %"
     cpu = found["CPU of godwit, many (1 × 10), RTT 0, worst of 1"]
     assert abs(cpu.value - 0.05) < 1e-9 and cpu.met  # 0.2 of 1 + 3
+    assert cpu.verdict == "met (the limit, which parses nothing, needs 0.05)"
     assert found["delta pass with nothing new, delta (1 × 10), RTT 100"].verdict == "**missed** by 10 %"
     assert found["good mailboxes beside 4 that cannot log in, bad (1 × 10), RTT 25"].verdict == "met"
 
@@ -148,6 +150,21 @@ def test_the_page_says_what_is_missed_and_what_is_missing(case):
         assert words in text, (words, text)
     with open(os.path.join(found.folder, "results.json")) as file:
         assert any(g["value"] is not None and not g["met"] for g in json.load(file)["goals"])
+
+
+def test_plots_are_drawn_of_whatever_was_measured(case):
+    if not shutil.which("gnuplot"):
+        return
+    found = made(case, *(("one", rtt, {"godwit": [1.0 + rtt], "limit": [1.0], "some build": [2.0]}) for rtt in (0, 25)), others=(
+        *(("memory", dict(what="small", n=n, kb=10_000 + n, connections=2 * n)) for n in (1, 8)),
+        *(("growth", dict(messages=n, turn=0, wall=1.0, cpu=0.1, kb=1000, source_cpu=1.0, target_cpu=1.0, again_wall=0.1, again_kb=900, failed=""))
+          for n in (1000, 10_000))))
+    text = page.write(found)
+    for name in ("throughput-one", "limit", "memory", "growth"):
+        assert "(%s.png)" % name in text
+        for kind, magic in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+            data = (case.folder / "results" / (name + "." + kind)).read_bytes()
+            assert data.startswith(magic) and len(data) > 3000, (name, kind, len(data))
 
 
 def test_a_page_without_gnuplot_says_so(case):

@@ -28,6 +28,7 @@ class Tool:
     subscriptions = True    # whether it is expected to bring the subscriptions
     sample_ms = 0           # > 0: memory is summed up over its processes
     note = ""               # for the foot of the table
+    always = False          # measured in every turn, however long it takes
     many = False            # for shapes with several mailboxes only
 
     def suits(self, shape):

@@ -48,7 +48,7 @@ def configure(job, pairs, parallel, retries="", connections=None, each=1):
 
 class Godwit(Tool):
     name = "godwit"
-    again = bad = True
+    again = bad = always = True
     parallel = 50           # the default of max_mailboxes
     each = 1                # connections_per_mailbox, as shipped
     program = None          # set by the command line

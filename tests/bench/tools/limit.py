@@ -104,6 +104,7 @@ def _fetch_script(folders, way, part):
 
 class Limit(Tool):
     sides = ("fetch", "append")
+    always = True
 
     def __init__(self, way=Way()):
         self.way = way
