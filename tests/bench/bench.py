@@ -126,18 +126,17 @@ def measure(args, record, program, folder):
     record.add("settings", machine=page.machine(), versions=page.versions(program, dovecot.find_binary()),
                date=datetime.date.today().isoformat(), command=shlex.join(["scripts/bench", *sys.argv[1:]]))
     with cells.Bench(folder, record, tools, args.slow, deadline, bool(args.keep)) as bench:
-        if todo:
-            bench.turn(todo, 0)
+        bench.calibrate(now=True)
+        bench.turn(todo, 0)
         if everything or args.memory:
-            memory.measure(os.path.join(folder, "memory"), program, record, say, args.quick)
+            memory.measure(os.path.join(folder, "memory"), program, record, say, bench.late, args.quick)
         if everything or args.growth:
             growth.measure(os.path.join(folder, "growth"), program, record, say,
                            10_000 if args.quick else growth.SIZES[-1] if args.growth else GROWTH_BY_DEFAULT,
                            (lambda cost: False) if args.growth else bench.late)
         for number in range(1, max([c.turns for c in todo], default=0)):
             bench.turn(todo, number)
-        if todo:
-            bench.calibrate(now=True)
+        bench.calibrate(now=True)
 
 
 def run_tune(args, program, folder):

@@ -3,6 +3,7 @@ import dataclasses
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 
@@ -51,7 +52,6 @@ class Bench:
 
     def turn(self, cells, number):
         """One turn over all cells that want so many."""
-        self.calibrate(now=True)
         for cell in cells:
             if number >= cell.turns:
                 continue
@@ -59,7 +59,12 @@ class Bench:
                 say("%s: no time for turn %d" % (cell.title, number + 1))
                 continue
             self.calibrate()
-            self.cell(cell, number)
+            try:
+                self.cell(cell, number)
+            except (OSError, RuntimeError, EOFError, ValueError, subprocess.SubprocessError) as error:
+                # A server that died, a disk that is full: the other cells are still worth having.
+                self.record.add("failed", what=cell.title, why="%s: %s" % (type(error).__name__, error))
+                say("%s: FAILED: %r" % (cell.title, error))
 
     def cell(self, cell, number):
         """All tools on one shape at one round-trip time, one after the other: A B C, then C B A."""

@@ -37,7 +37,7 @@ def measure(folder, program, record, say, most, late=lambda cost: False):
     with places.Place(folder, **STORAGE) as place:
         for n in due:
             # Ten times the messages, ten times as long: for the filling and for the runs.
-            last = max((line["took"] for line in record.of("growth", messages=n // 10)), default=0.0)
+            last = max((line["took"] for line in record.of("growth", messages=n // 10)), default=1.0)
             if late(last * 10):
                 say("growth, %d messages: no time" % n)
                 break

@@ -16,6 +16,7 @@ RUNNING, IDLE, PARKED = (1, 8, 32, 128), (1, 8, 50, 200), 100_000
 LARGE = 5_000_000
 RTT = 25            # far enough for all of them to be under way at once
 PATIENCE = 240.0
+COST = 45.0         # seconds for one of the three, on two quiet cores
 
 
 class Watch:
@@ -163,8 +164,8 @@ def parked(folder, program, most, save):
         shutil.rmtree(work)
 
 
-def measure(folder, program, record, say, quick=False):
-    """What the record holds already is not measured again."""
+def measure(folder, program, record, say, late, quick=False):
+    """What the record holds already is not measured again. `late(cost)`: whether there is no time for so many seconds."""
     most = 8 if quick else max(RUNNING + IDLE)
 
     def save(what, n, watch):
@@ -173,6 +174,9 @@ def measure(folder, program, record, say, quick=False):
 
     for function, whats in ((running, ("small", "large")), (idle, ("idle",)), (parked, ("parked",))):
         if all(record.of("memory", what=what) for what in whats):
+            continue
+        if late(COST):
+            say("memory, %s: no time" % whats[0])
             continue
         os.makedirs(folder, exist_ok=True)
         try:
