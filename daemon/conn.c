@@ -20,6 +20,15 @@ static void on_close_free(uv_handle_t *h)
 	free(h);
 }
 
+static void out_done(struct conn *c)
+{
+	if (c->secret)
+		buf_wipe(&c->out);
+	else
+		buf_done(&c->out);
+	c->secret = false;
+}
+
 void conn_drop(struct conn *c)
 {
 	c->state = CONN_OVER;
@@ -42,7 +51,7 @@ void conn_drop(struct conn *c)
 	c->easy = NULL;
 	dialing_free(&c->dialing);
 	buf_done(&c->in);
-	buf_done(&c->out);
+	out_done(c);
 }
 
 void conn_close(struct conn **c)
@@ -284,7 +293,7 @@ static size_t conn_send(struct conn *c, struct span bytes)
 /* The reading side first tells what the server said before it went away. */
 static void write_failed(struct conn *c)
 {
-	buf_done(&c->out);
+	out_done(c);
 	conn_queue(c);
 }
 
@@ -325,7 +334,7 @@ static bool send_pending(struct conn *c)
 		return true;
 	}
 	if (c->out.n == 0)
-		buf_done(&c->out);
+		out_done(c);
 	if (!c->full || c->out.n > CONN_LOW_WATER)
 		return true;
 	c->full = false;
@@ -357,6 +366,11 @@ static void on_poll(uv_poll_t *h, int status, int events)
 		conn_read(c);
 	else
 		poll_update(c);
+}
+
+void conn_keep_secret(struct conn *c)
+{
+	c->secret = true;
 }
 
 size_t conn_pending(const struct conn *c)

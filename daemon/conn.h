@@ -85,6 +85,8 @@ int conn_write(struct conn *c, struct span bytes);
 /* Small pieces are kept until the end of the turn, so that they travel together. This sends them now, as far as the socket takes them: before a
  * conn_close() that should not lose them. */
 void conn_flush(struct conn *c);
+/* What is written from here on holds a password: memory of ours that it went through is overwritten before it is given back. Until what is written now has left. */
+void conn_keep_secret(struct conn *c);
 /* Bytes kept because the socket did not take them, and whether they are above the high water (64 KiB): then the writer should wait for CONN_DRAINED. */
 size_t conn_pending(const struct conn *c);
 bool conn_is_full(const struct conn *c);

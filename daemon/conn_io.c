@@ -146,6 +146,8 @@ static CURLcode curl_send(struct conn *c, const char *p, size_t n, size_t *ret)
 		p = c->d->out;
 	}
 	CURLcode r = curl_easy_send(c->easy, p, n, ret);
+	if (c->secret && c->tls)
+		explicit_bzero(c->d->out, n);
 	if (r == CURLE_OK && *ret == 0)
 		r = CURLE_AGAIN;
 	c->refused = c->tls && r == CURLE_AGAIN ? n : 0;

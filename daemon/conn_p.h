@@ -71,6 +71,7 @@ struct conn {
 	bool crossed;          /* TLS wants to write before it can read on */
 	bool paused;
 	bool held;             /* the owner may hold what it has not worked off: it hears CONN_DATA after conn_resume(), be it empty */
+	bool secret;           /* until `out` is empty: wipe what it goes through */
 	bool full;             /* until CONN_DRAINED */
 	bool busy;             /* in the funnel: the memory must stay */
 	bool closed;           /* free it behind the funnel */

@@ -167,9 +167,7 @@ void conn_words_mask(char *text, size_t size, const struct endpoint *ep, const s
 	struct span parts[] = { span_str(admin ? login->user : ""), span_str(admin ? ep->admin_user : login->user), span_str(password) };
 	if (parts[2].n < PASSWORD_MASKED_FROM)
 		return;
-	mask_one(text, size, password);
-	mask_base64(text, size, password, parts[2].n);
-	/* The message of SASL PLAIN (RFC 4616). */
+	/* First the message of SASL PLAIN (RFC 4616): the password may stand in it as it does alone. */
 	size_t plain_n = parts[0].n + parts[1].n + parts[2].n + 2;
 	char *plain = malloc(plain_n), *to = plain;
 	if (plain == NULL) {
@@ -185,6 +183,8 @@ void conn_words_mask(char *text, size_t size, const struct endpoint *ep, const s
 	mask_base64(text, size, plain, plain_n);
 	explicit_bzero(plain, plain_n);
 	free(plain);
+	mask_one(text, size, password);
+	mask_base64(text, size, password, parts[2].n);
 }
 
 void conn_words_refused(struct conn_failure *f, enum code code, const char *words, const struct endpoint *ep, const struct credentials *login)

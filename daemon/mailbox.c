@@ -42,34 +42,21 @@ struct mailbox {
 	struct mailbox_progress progress;
 };
 
-static void pair_free(struct pair **pair)
+/* What is through with its work in good order may serve the next mailbox. */
+static void leave(struct mailbox *m, struct peer *peer[SIDES])
 {
-	peer_close(&(*pair)->peer[SOURCE]);
-	peer_close(&(*pair)->peer[TARGET]);
+	for (int side = 0; side < SIDES; side++)
+		if (m->outcome.radius != RADIUS_NONE && m->outcome.side == (enum side)side)
+			pool_drop(&peer[side]);
+		else
+			pool_give(m->env->pool, &peer[side]);
+}
+
+static void leave_pair(struct mailbox *m, struct pair **pair)
+{
+	leave(m, (*pair)->peer);
 	free(*pair);
 	*pair = NULL;
-}
-
-static void close_peers(struct mailbox *m)
-{
-	peer_close(&m->peer[SOURCE]);
-	peer_close(&m->peer[TARGET]);
-	while (m->pairs != 0)
-		pair_free(&m->pair[--m->pairs]);
-}
-
-/* A polite end, where the dialogue allows it; the answer is not waited for. */
-static void log_out(struct peer *const peer[SIDES])
-{
-	for (int side = 0; side < SIDES; side++) {
-		struct peer *p = peer[side];
-		uint32_t tag;
-
-		if (p == NULL || !peer_is_up(p) || session_is_mid_body(peer_session(p)) || peer_is_full(p))
-			continue;
-		if (session_simple(peer_session(p), CMD_LOGOUT, &tag) == 0)
-			peer_flush_now(p);
-	}
 }
 
 static void tell_end(void *arg)
@@ -89,10 +76,9 @@ static void tell_end(void *arg)
 	verify_free(&m->verify);
 	/* First the pass: what it has half sent must not be sent on; then the connections. */
 	pass_free(&m->pass);
-	log_out(m->peer);
-	for (unsigned i = 0; i < m->pairs; i++)
-		log_out(m->pair[i]->peer);
-	close_peers(m);
+	leave(m, m->peer);
+	while (m->pairs != 0)
+		leave_pair(m, &m->pair[--m->pairs]);
 	m->funnel(m->owner, &ev);
 }
 
@@ -192,6 +178,7 @@ static void on_peer(struct mailbox *m, enum side side, const struct peer_event *
 			check_event(m, side, ev->session);
 		break;
 	case PEER_DRAINED:
+	case PEER_VACANT:
 		break;
 	}
 }
@@ -228,7 +215,15 @@ void mailbox_free(struct mailbox **m)
 		return;
 	pass_free(&(*m)->pass);
 	verify_free(&(*m)->verify);
-	close_peers(*m);
+	peer_close(&(*m)->peer[SOURCE]);
+	peer_close(&(*m)->peer[TARGET]);
+	while ((*m)->pairs != 0) {
+		struct pair *pair = (*m)->pair[--(*m)->pairs];
+
+		peer_close(&pair->peer[SOURCE]);
+		peer_close(&pair->peer[TARGET]);
+		free(pair);
+	}
 	timer_free(&(*m)->soon);
 	free(*m);
 	*m = NULL;
@@ -245,7 +240,7 @@ static void pair_gone(struct pair *pair, const struct outcome *why)
 	while (m->pair[i] != pair)
 		i++;
 	m->pair[i] = m->pair[--m->pairs];
-	pair_free(&pair);
+	leave_pair(m, &pair);
 	m->no_more = true;
 	m->funnel(m->owner, &ev);
 }
@@ -289,7 +284,7 @@ static void out_of_memory(struct mailbox *m, enum side side)
 void mailbox_dial(struct mailbox *m, enum side side)
 {
 	assert(m->peer[side] == NULL);
-	m->peer[side] = peer_dial(m->env->dialer, side, m->spec->endpoint[side], &m->spec->login[side],
+	m->peer[side] = pool_dial(m->env->pool, m->env->dialer, side, m->spec->endpoint[side], &m->spec->login[side],
 		&m->env->peer_limits, side == SOURCE ? on_source : on_target, m);
 	if (m->peer[side] == NULL)
 		out_of_memory(m, side);
@@ -303,7 +298,7 @@ bool mailbox_is_up(const struct mailbox *m, enum side side)
 void mailbox_hang_up(struct mailbox *m, enum side side)
 {
 	assert(m->step == STEP_LOGIN);
-	peer_close(&m->peer[side]);
+	pool_give(m->env->pool, &m->peer[side]);
 }
 
 void mailbox_run(struct mailbox *m)
@@ -343,7 +338,7 @@ void mailbox_add_lane(struct mailbox *m)
 	pair->m = m;
 	m->pair[m->pairs++] = pair;
 	for (int side = 0; side < SIDES; side++) {
-		pair->peer[side] = peer_dial(m->env->dialer, (enum side)side, m->spec->endpoint[side], &m->spec->login[side],
+		pair->peer[side] = pool_dial(m->env->pool, m->env->dialer, (enum side)side, m->spec->endpoint[side], &m->spec->login[side],
 			&m->env->peer_limits, side == SOURCE ? on_pair_source : on_pair_target, pair);
 		if (pair->peer[side] == NULL)
 			out_of_memory(m, (enum side)side);

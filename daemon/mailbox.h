@@ -3,7 +3,7 @@
  * them to the parts that do the copying. It knows nothing of slots, timers between attempts, or other mailboxes: that is sched's.
  *
  * Life:  mailbox_new -> mailbox_dial(SOURCE), mailbox_dial(TARGET) -> MAILBOX_UP for each -> mailbox_run -> MAILBOX_ENDED -> mailbox_free
- * MAILBOX_ENDED comes exactly once, also when a login fails or mailbox_stop() was called; after it both connections are closed. Funnel calls never come from within
+ * MAILBOX_ENDED comes exactly once, also when a login fails or mailbox_stop() was called; after it both connections are closed, or back in the pool. Funnel calls never come from within
  * mailbox_new/dial/run/stop, and the mailbox may be freed from within the funnel.
  */
 #ifndef GODWIT_MAILBOX_H
@@ -11,7 +11,7 @@
 
 #include "ledger.h"
 #include "outcome.h"
-#include "peer.h"
+#include "pool.h"
 
 enum mailbox_job {
 	JOB_COPY,  /* one pass */
@@ -23,6 +23,7 @@ enum mailbox_job {
 struct mailbox_env {
 	struct loop *loop;
 	struct dialer *dialer;
+	struct pool *pool;
 	struct ledger *ledger; /* NULL for JOB_CHECK and JOB_VERIFY */
 	const struct verify_env *verify; /* JOB_VERIFY */
 	struct peer_limits peer_limits;

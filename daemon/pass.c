@@ -430,6 +430,7 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 		lane_lost(l, side, ev->failure);
 		break;
 	case PEER_UP:
+	case PEER_VACANT:
 		break;
 	}
 }

@@ -1,4 +1,5 @@
 #include "peer.h"
+#include "again.h"
 #include "err.h"
 #include "log.h"
 #include "squeeze.h"
@@ -11,6 +12,7 @@ enum peer_state {
 	PEER_DIALING, /* the conn is on its way */
 	PEER_PROVING, /* CAPABILITY is under way, and nothing is known before its answer */
 	PEER_READY,   /* PEER_UP was told */
+	PEER_AWAY,    /* between two users: `again` is there */
 	PEER_OVER     /* PEER_DOWN was told, or peer_close() called */
 };
 
@@ -26,12 +28,16 @@ enum compression {
 #define TURN_PLAIN_BYTES (1u << 20)
 
 struct peer {
-	struct conn *conn;
+	struct dialer *dialer;
+	struct conn *conn;       /* NULL in PEER_AWAY: to be dialled at the next turn */
 	struct squeeze *squeeze; /* NULL: the conn's bytes are the session's */
 	struct session *session;
 	struct timer *timer;
 	struct loop *loop;
 	const struct endpoint *ep;
+	struct again *again;
+	uint64_t again_since; /* loop_now() of the beginning of what must not take longer than a login */
+	bool *spoilt;         /* of peer_occupy() */
 	struct peer_limits limits;
 	peer_funnel *funnel;
 	void *owner;
@@ -68,6 +74,7 @@ static void peer_free(struct peer *p)
 {
 	session_free(&p->session);
 	squeeze_free(&p->squeeze);
+	free(p->again);
 	free(p);
 }
 
@@ -107,9 +114,24 @@ static void tell(struct peer *p, const struct peer_event *ev)
 	p->funnel(p->owner, ev);
 }
 
+/* Somebody wants in, and this connection is none: a new one at the next turn. */
+static void dial_instead(struct peer *p, const struct conn_failure *why)
+{
+	struct log_context ctx = { .server = p->ep->server, .side = (int)p->side + 1 };
+	log_event(LOG_DIAL, &ctx, "%s: dialling instead: %s", p->ep->server, why->text);
+	if (why->fault == CONN_FAULT_GARBAGE)
+		*p->spoilt = true;
+	conn_close(&p->conn);
+	timer_set(p->timer, 0);
+}
+
 static void tell_down(struct peer *p, const struct conn_failure *failure)
 {
 	struct conn_failure f = *failure;
+	if (p->state == PEER_AWAY && p->again->login != NULL) {
+		dial_instead(p, &f);
+		return;
+	}
 	/* The server's words say more than the end of the connection that follows them. */
 	if (p->parting.text[0] != '\0' && f.fault != CONN_FAULT_MEMORY)
 		f = p->parting;
@@ -259,6 +281,11 @@ static void compress_done(struct peer *p, const struct resp_status *s)
 		tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
 }
 
+static bool is_bye(const struct session_event *ev)
+{
+	return ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_STATUS && ev->resp.status.status == STATUS_BYE;
+}
+
 /* The end of the peer's own command. */
 static void own_done(struct peer *p, const struct session_event *ev)
 {
@@ -285,7 +312,7 @@ static void own_done(struct peer *p, const struct session_event *ev)
 static bool is_own(struct peer *p, struct session_event *ev)
 {
 	bool answer = p->own != 0 && ev->tag == p->own;
-	if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_STATUS && ev->resp.status.status == STATUS_BYE)
+	if (is_bye(ev))
 		keep_parting(p, &ev->resp.status);
 	if (ev->kind == EVENT_RESPONSE && answer && ev->resp.kind == RESP_CAPABILITY)
 		p->proved = true;
@@ -323,6 +350,69 @@ static bool refill(struct peer *p, struct span *data, size_t *budget)
 	return n > 0;
 }
 
+/* --- one user after the other --- */
+
+static void enter(struct peer *p)
+{
+	struct conn_failure f = { .fault = CONN_FAULT_LOST, .text = "it is closing" };
+	conn_keep_secret(p->conn);
+	p->proved = false;
+	if (again_enter(p->again, p->session, p->ep) != 0)
+		tell_down(p, &f);
+	else
+		flush(p);
+}
+
+static void entered(struct peer *p, const struct session_event *ev)
+{
+	free(p->again);
+	p->again = NULL;
+	p->state = PEER_PROVING;
+	p->last = loop_now(p->loop);
+	if (!say(p, CMD_CAPABILITY)) {
+		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		return;
+	}
+	if (ev->resp.status.code != CODE_CAPABILITY)
+		return;
+	p->state = PEER_READY;
+	tell(p, &(struct peer_event){ .kind = PEER_UP });
+}
+
+static void take_away_event(struct peer *p, const struct session_event *ev)
+{
+	struct conn_failure f;
+	if (is_bye(ev))
+		keep_parting(p, &ev->resp.status);
+	switch (again_event(p->again, ev, p->ep, &f)) {
+	case AGAIN_GOES_ON:
+		break;
+	case AGAIN_FREE:
+		if (p->again->login != NULL)
+			enter(p);
+		else
+			tell(p, &(struct peer_event){ .kind = PEER_VACANT });
+		break;
+	case AGAIN_IN:
+		entered(p, ev);
+		break;
+	case AGAIN_REFUSED:
+		/* A BYE stands in its words. */
+		p->again->login = NULL;
+		p->parting.text[0] = '\0';
+		tell_down(p, &f);
+		break;
+	case AGAIN_USELESS:
+		tell_down(p, &f);
+		break;
+	}
+}
+
+static bool is_gone(const struct peer *p)
+{
+	return p->state == PEER_OVER || p->conn == NULL;
+}
+
 static void take_data(struct peer *p, struct span *data)
 {
 	size_t budget = TURN_PLAIN_BYTES;
@@ -332,7 +422,7 @@ static void take_data(struct peer *p, struct span *data)
 		p->drained = false;
 		tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
 	}
-	while (p->state != PEER_OVER && !p->paused) {
+	while (!is_gone(p) && !p->paused) {
 		struct session_event ev = { 0 };
 		int err = session_next(p->session, p->squeeze != NULL ? squeeze_plain(p->squeeze) : data, &ev);
 		if (err != 0) {
@@ -346,6 +436,10 @@ static void take_data(struct peer *p, struct span *data)
 		}
 		if (ev.kind == EVENT_DONE)
 			log_done(p, &ev);
+		if (p->state == PEER_AWAY) {
+			take_away_event(p, &ev);
+			continue;
+		}
 		bool own_end = ev.kind == EVENT_DONE && p->own != 0 && ev.tag == p->own;
 		bool own = is_own(p, &ev);
 		if (own_end)
@@ -353,7 +447,7 @@ static void take_data(struct peer *p, struct span *data)
 		else if (!own)
 			tell(p, &(struct peer_event){ .kind = PEER_SESSION, .session = &ev });
 	}
-	if (p->state == PEER_OVER)
+	if (is_gone(p))
 		return;
 	flush(p);
 	/* Else the answers to what is in flight may still come (RFC 9051 section 7.1.5). */
@@ -442,10 +536,49 @@ static void timer_again(struct peer *p, uint64_t now)
 	timer_set(p->timer, end > now ? end - now : 1);
 }
 
+/* In place of a connection that was of no use. */
+static void redial(struct peer *p)
+{
+	const struct credentials *login = p->again->login;
+	free(p->again);
+	p->again = NULL;
+	session_free(&p->session);
+	timer_free(&p->timer);
+	p->state = PEER_DIALING;
+	p->own = p->logged = 0;
+	p->proved = p->drained = false;
+	p->out_seen = 0;
+	p->parting.text[0] = '\0';
+	p->compression = p->ep->compress ? COMPRESSION_WANTED : COMPRESSION_NONE;
+	p->conn = conn_dial(p->dialer, p->ep, login, on_conn, p);
+	if (p->conn == NULL)
+		fail(p, CONN_FAULT_MEMORY, "out of memory");
+}
+
+static void on_away_timer(struct peer *p)
+{
+	uint64_t now = loop_now(p->loop), end = p->again_since + p->ep->login_timeout;
+	if (p->conn == NULL) {
+		redial(p);
+		return;
+	}
+	if (p->again->step == AGAIN_VACANT)
+		return;
+	if (now >= end)
+		fail(p, CONN_FAULT_TIMEOUT, "no answer between two users");
+	else
+		timer_set(p->timer, end - now);
+}
+
 static void on_timer(void *arg)
 {
 	struct peer *p = arg;
 	bool outer = peer_enter(p);
+	if (p->state == PEER_AWAY) {
+		on_away_timer(p);
+		peer_leave(p, outer);
+		return;
+	}
 	uint64_t now = loop_now(p->loop), out = conn_bytes_out(p->conn);
 	if (p->paused || out != p->out_seen) {
 		p->out_seen = out;
@@ -474,6 +607,7 @@ struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *
 	struct peer *p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return NULL;
+	p->dialer = d;
 	p->loop = dialer_loop(d);
 	p->ep = ep;
 	p->limits = *limits;
@@ -490,6 +624,50 @@ struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *
 	return p;
 }
 
+bool peer_may_vacate(const struct peer *p)
+{
+	/* Compression ends with the user, but not at a place in the stream that can be told for sure. */
+	return p->state == PEER_READY && p->ep->admin_user != NULL && p->squeeze == NULL && !p->paused && !p->drained && !conn_is_full(p->conn) &&
+	       again_may_leave(p->session);
+}
+
+bool peer_vacate(struct peer *p, peer_funnel *funnel, void *owner)
+{
+	struct again *again = calloc(1, sizeof(*again));
+	assert(peer_may_vacate(p));
+	if (again == NULL || again_leave(again, p->session) != 0) {
+		free(again);
+		return false;
+	}
+	peer_lend(p, funnel, owner);
+	p->again = again;
+	p->state = PEER_AWAY;
+	p->again_since = loop_now(p->loop);
+	timer_set(p->timer, p->ep->login_timeout);
+	flush(p);
+	return true;
+}
+
+void peer_occupy(struct peer *p, enum side side, const struct credentials *login, const struct peer_limits *limits, peer_funnel *funnel,
+	void *owner, bool *spoilt)
+{
+	assert(p->state == PEER_AWAY && p->again->login == NULL);
+	peer_lend(p, funnel, owner);
+	p->side = side;
+	p->limits = *limits;
+	p->spoilt = spoilt;
+	p->again->login = login;
+	p->again_since = loop_now(p->loop);
+	timer_set(p->timer, p->ep->login_timeout);
+	if (p->again->step == AGAIN_VACANT)
+		enter(p);
+}
+
+bool peer_is_vacant(const struct peer *p)
+{
+	return p->state == PEER_AWAY && p->again->step == AGAIN_VACANT && p->conn != NULL;
+}
+
 void peer_lend(struct peer *p, peer_funnel *funnel, void *owner)
 {
 	p->funnel = funnel;
@@ -499,6 +677,11 @@ void peer_lend(struct peer *p, peer_funnel *funnel, void *owner)
 struct session *peer_session(struct peer *p)
 {
 	return p->session;
+}
+
+const struct endpoint *peer_endpoint(const struct peer *p)
+{
+	return p->ep;
 }
 
 enum side peer_side(const struct peer *p)

@@ -23,6 +23,7 @@ struct peer_limits {
 
 enum peer_event_kind {
 	PEER_UP,      /* logged in and capabilities are known */
+	PEER_VACANT,  /* after peer_vacate(): nobody is logged in */
 	PEER_SESSION, /* session: any event of session.h but NONE */
 	PEER_DRAINED, /* bytes may go out again: the socket takes them, or what held them back is over */
 	PEER_DOWN     /* failure; also protocol errors (CONN_FAULT_GARBAGE), deadlines (CONN_FAULT_TIMEOUT), BYE (bye is set, text is the server's) */
@@ -41,11 +42,24 @@ struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *
 	const struct peer_limits *limits, peer_funnel *funnel, void *owner);
 /* May be called from within the funnel. */
 void peer_close(struct peer **p);
+/* Whether the connection can serve one user after the other: an administrator logs in, the server offers UNAUTHENTICATE (RFC 8437), and nothing is
+ * under way. */
+bool peer_may_vacate(const struct peer *p);
+/* Logs the user out, and keeps the connection. From now on events go to `funnel`: PEER_VACANT, and PEER_DOWN at any time. False: out of memory,
+ * nothing has changed. */
+bool peer_vacate(struct peer *p, peer_funnel *funnel, void *owner);
+/* Logs the next user in, after peer_vacate() (PEER_VACANT may be still to come). What follows is as after peer_dial(), refused logins included. A connection that has died
+ * meanwhile, or turns out to be of no use, is replaced by a new one, and nobody hears of it; the second is noted in *spoilt. */
+void peer_occupy(struct peer *p, enum side side, const struct credentials *login, const struct peer_limits *limits, peer_funnel *funnel,
+	void *owner, bool *spoilt);
+/* PEER_VACANT was told, and nobody has come. */
+bool peer_is_vacant(const struct peer *p);
 /* Lends the events to another owner. */
 void peer_lend(struct peer *p, peer_funnel *funnel, void *owner);
 
 struct session *peer_session(struct peer *p);
 enum side peer_side(const struct peer *p);
+const struct endpoint *peer_endpoint(const struct peer *p);
 bool peer_is_up(const struct peer *p);
 bool peer_has(const struct peer *p, enum cap cap);
 /* Sends what the session has to say. Call after issuing commands; not needed from within the funnel (it is done behind it). */

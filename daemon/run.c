@@ -359,15 +359,17 @@ int run_open(struct run *r)
 	if (r->state != NULL && (rc = open_ledger(r)) != 0)
 		return rc;
 	r->dialer = dialer_new(r->loop);
+	r->pool = pool_new(r->loop);
 	r->timer = timer_new(r->loop, on_timer, r);
 	r->signals[0] = loop_signal_new(r->loop, SIGINT, on_signal, r);
 	r->signals[1] = loop_signal_new(r->loop, SIGTERM, on_signal, r);
 	r->left_out = calloc(conf->migration_n, sizeof(*r->left_out));
-	if (r->dialer == NULL || r->timer == NULL || r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
+	if (r->dialer == NULL || r->pool == NULL || r->timer == NULL || r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
 		abort();
 	r->env = (struct mailbox_env){
 		.loop = r->loop,
 		.dialer = r->dialer,
+		.pool = r->pool,
 		.ledger = r->ledger,
 		.settle = (uint64_t)conf->settle_ms,
 		.peer_limits = { .command_timeout = (uint64_t)conf->command_timeout_ms, .keepalive = KEEPALIVE },
@@ -425,6 +427,7 @@ void run_done(struct run *r)
 {
 	/* Mailboxes before what they use; the ledger's callbacks are not called any more. */
 	sched_free(&r->sched);
+	pool_free(&r->pool);
 	ledger_close(&r->ledger);
 	dialer_free(&r->dialer);
 	timer_free(&r->timer);

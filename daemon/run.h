@@ -46,6 +46,7 @@ struct run {
 
 	struct loop *loop;
 	struct dialer *dialer;
+	struct pool *pool;
 	struct ledger *ledger;
 	struct mailbox_env env;
 	struct sched *sched;

@@ -345,8 +345,8 @@ static int take_tagged(struct session *s, struct session_event *ev)
 	about(ev, f);
 	f->answered = true;
 	s->inflight--;
-	if (f->command == CMD_UNAUTHENTICATE)
-		s->leaving = false;
+	if (f->command == CMD_UNAUTHENTICATE || f->command == CMD_AUTHENTICATE)
+		s->alone = false;
 	if (f->command == CMD_UNAUTHENTICATE && ev->resp.status.status == STATUS_OK) {
 		/* RFC 8437 section 3: what was enabled is not any more. What is offered is not what was. */
 		s->utf8 = false;
@@ -564,7 +564,7 @@ int session_describe(const struct session *s, uint32_t tag, struct buf *out)
 
 int session_may_queue(const struct session *s, enum command c)
 {
-	if (s->err != 0 || s->bye || s->logged_out || s->leaving || (session_append_is_open(s) && c != CMD_COMPRESS))
+	if (s->err != 0 || s->bye || s->logged_out || s->alone || (session_append_is_open(s) && c != CMD_COMPRESS))
 		return PROTO_ERR_STATE;
 	return s->inflight >= s->limits.inflight_max || s->next_tag == UINT32_MAX ? PROTO_ERR_CAP : 0;
 }

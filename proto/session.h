@@ -101,12 +101,13 @@ void session_set_user(struct session *s, uint32_t tag, uint64_t user);
 int session_describe(const struct session *s, uint32_t tag, struct buf *out);
 
 /* Commands. Each returns 0 and a tag (> 0), or, with nothing changed: PROTO_ERR_NOMEM; _CAP (too long; too many in flight or unsent); _STATE
- * (after BYE, LOGOUT or an error; while an APPEND is open, but for COMPRESS; until UNAUTHENTICATE is answered); _SYNTAX (NUL in a name, control
+ * (after BYE, LOGOUT or an error; while an APPEND is open, but for COMPRESS; until UNAUTHENTICATE or AUTHENTICATE is answered); _SYNTAX (NUL in a name, control
  * bytes in a set, flags, criteria). Names are wire names. */
 int session_simple(struct session *s, enum command c, uint32_t *ret_tag); /* NOOP CAPABILITY NAMESPACE UNSELECT CLOSE LOGOUT COMPRESS UNAUTHENTICATE */
 int session_enable(struct session *s, struct span names, uint32_t *ret_tag);
 /* AUTHENTICATE PLAIN (RFC 4616), after UNAUTHENTICATE (RFC 8437): as `user`, on behalf of `behalf` (empty: of himself). With the initial response
- * (RFC 4959) where SASL-IR is offered, else it waits for "+". The password is in memory until the answer has come. */
+ * (RFC 4959) where SASL-IR is offered, else it waits for "+". The password is in memory until the answer has come.
+ * Nothing goes behind it before that: Cyrus loses it. */
 int session_authenticate(struct session *s, struct span behalf, struct span user, struct span password, uint32_t *ret_tag);
 /* ID with pairs of name and value, all quoted (RFC 2971); n pairs. */
 int session_id(struct session *s, const struct span *pairs, size_t n, uint32_t *ret_tag);

@@ -120,7 +120,7 @@ int session_simple(struct session *s, enum command c, uint32_t *ret_tag)
 	if (err == 0 && c == CMD_LOGOUT)
 		s->logged_out = true;
 	if (err == 0 && c == CMD_UNAUTHENTICATE)
-		s->leaving = true;
+		s->alone = true;
 	return err;
 }
 
@@ -138,7 +138,10 @@ int session_authenticate(struct session *s, struct span behalf, struct span user
 	}
 	if (m.err == 0)
 		m.err = cmd_plain(&m.cmd, behalf, user, password);
-	return finish(&m, ret_tag);
+	int err = finish(&m, ret_tag);
+	if (err == 0)
+		s->alone = true;
+	return err;
 }
 
 int session_enable(struct session *s, struct span what, uint32_t *ret_tag)

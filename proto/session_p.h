@@ -36,7 +36,7 @@ struct session {
 	int err;
 	bool bye, logged_out;
 	bool utf8;             /* UTF8=ACCEPT is enabled */
-	bool leaving;          /* UNAUTHENTICATE is not answered */
+	bool alone;            /* UNAUTHENTICATE or AUTHENTICATE is not answered */
 	bool in_body;          /* a streamed body has begun, its response has not ended */
 	struct buf held;       /* a response whose body is told in three events */
 	enum { HELD_NONE, HELD_DATA, HELD_END } held_step;

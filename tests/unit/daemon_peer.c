@@ -191,6 +191,9 @@ static void on_peer(void *owner, const struct peer_event *ev)
 	case PEER_SESSION:
 		on_session(w, ev->session);
 		break;
+	case PEER_VACANT:
+		w->wrong = true;
+		break;
 	case PEER_DRAINED:
 		w->drained++;
 		if (w->stop_at_drained)
