@@ -200,7 +200,8 @@ static void make_conf(struct copy *copy)
 	conf_defaults(&copy->conf);
 	for (int side = 0; side < SIDES; side++) {
 		copy->servers[side].name = copy->servers[side].url.host;
-		copy->servers[side].max_connections = copy->servers[side].connections_per_mailbox = copy->connections;
+		copy->servers[side].connections_per_mailbox = copy->connections;
+		copy->servers[side].max_connections = copy->connections + 1; /* one is always kept for others */
 	}
 	copy->migration = (struct conf_migration){
 		.name = MIGRATION,

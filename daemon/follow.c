@@ -27,12 +27,12 @@ void follow_done(struct follow *f)
 
 static void pump(struct pass *p);
 
+/* Who ends one pumps: not from within, since what is pumped ends some, too. */
 static void end_one(struct pass *p, struct following *g)
 {
 	g->step = FOLLOWING_DONE;
 	following_done(g);
 	p->follow.done++;
-	pump(p);
 }
 
 void follow_skip(struct pass *p, struct following *g, const char *reason)
@@ -52,8 +52,9 @@ static void saved(struct lane *l, struct folder *f, int64_t id)
 
 	(void)id;
 	for (size_t i = 0; i < p->follow.n; i++)
-		if (p->follow.following[i].folder == f)
+		if (p->follow.following[i].folder == f && p->follow.following[i].step == FOLLOWING_SAVES)
 			end_one(p, &p->follow.following[i]);
+	pump(p);
 }
 
 static int print_gone(const struct known *k, struct buf *out)
@@ -70,7 +71,6 @@ void follow_save(struct pass *p, struct following *g)
 	if (g->vanished.n != 0 && !p->follow.expunging && !g->failed) {
 		g->step = FOLLOWING_RESTS;
 		p->follow.resting++;
-		pump(p);
 		return;
 	}
 	struct ledger_follow row = { .folder = f->row.id, .source_messages = f->messages, .source_uidnext = f->uidnext,
@@ -80,7 +80,8 @@ void follow_save(struct pass *p, struct following *g)
 	int err;
 
 	g->step = FOLLOWING_SAVES;
-	if (g->failed) {
+	/* Without HIGHESTMODSEQ each folder is looked at in each pass: most of them for nothing. */
+	if (g->failed || (!g->changed && f->modseq == 0)) {
 		end_one(p, g);
 		return;
 	}
@@ -134,6 +135,7 @@ static int ask(struct pass *p, struct following *g)
 			session_set_user(source_session(p), tag, user);
 	}
 	g->step = FOLLOWING_ASKS;
+	g->asked = p->spec->rules.mirror_deletions ? 2 : 1;
 	return err;
 }
 
@@ -155,10 +157,13 @@ static void loaded(struct lane *l, struct folder *f, int64_t id)
 		else
 			err = ask(p, g);
 	}
-	if (err != 0)
+	if (err != 0) {
 		pass_fail_proto(p, SOURCE, err);
-	else if (p->lane[0]->peer[SOURCE] != NULL)
+		return;
+	}
+	if (p->lane[0]->peer[SOURCE] != NULL)
 		peer_flush(p->lane[0]->peer[SOURCE]);
+	pump(p);
 }
 
 static void take_known(void *arg, int err, const struct ledger_known *rows, size_t n, const char *gone)
@@ -183,7 +188,7 @@ static void take_known(void *arg, int err, const struct ledger_known *rows, size
 	pass_call_done(arg, err);
 }
 
-static void pump(struct pass *p)
+static void load_some(struct pass *p)
 {
 	struct follow *w = &p->follow;
 
@@ -198,10 +203,26 @@ static void pump(struct pass *p)
 		g->step = FOLLOWING_LOADS;
 		ledger_load_known(p->env->ledger, g->folder->row.id, take_known, call);
 	}
-	follow_target_pump(p);
-	if (p->step == PASS_FOLLOW && w->done + w->resting == w->n && w->resting != 0)
-		follow_expunge_pump(p);
+}
+
+static void pump(struct pass *p)
+{
+	struct follow *w = &p->follow;
+	size_t before;
+
+	do {
+		before = w->done + w->resting;
+		load_some(p);
+		follow_target_pump(p);
+		if (p->step == PASS_FOLLOW && w->done + w->resting == w->n && w->resting != 0)
+			follow_expunge_pump(p);
+	} while (p->step == PASS_FOLLOW && w->done + w->resting != before);
 	pass_check_end(p);
+}
+
+void follow_pump(struct pass *p)
+{
+	pump(p);
 }
 
 static void on_source(struct pass *p, const struct session_event *ev)
@@ -212,6 +233,8 @@ static void on_source(struct pass *p, const struct session_event *ev)
 	struct outcome why;
 	int err = 0;
 
+	if (g != NULL && g->step != FOLLOWING_ASKS)
+		g = NULL;
 	if (ev->kind == EVENT_RESPONSE && r->kind == RESP_STATUS && g != NULL && ev->command == CMD_EXAMINE &&
 		r->status.code == CODE_UIDVALIDITY && r->status.uidvalidity != g->folder->uidvalidity && !g->failed)
 		follow_skip(p, g, "the source's UIDVALIDITY changed");
@@ -234,7 +257,7 @@ static void on_source(struct pass *p, const struct session_event *ev)
 		}
 		follow_skip(p, g, why.text);
 	}
-	if (ev->command == (p->spec->rules.mirror_deletions ? CMD_UID_SEARCH : CMD_UID_FETCH)) {
+	if (ev->command != CMD_EXAMINE && --g->asked == 0) {
 		g->step = FOLLOWING_ASKED;
 		if (!g->failed && follow_find_vanished(p, g) != 0)
 			pass_fail_proto(p, SOURCE, PROTO_ERR_NOMEM);
@@ -251,12 +274,13 @@ void follow_on(struct pass *p, enum side side, const struct session_event *ev)
 		follow_on_target(p, ev);
 }
 
-/* A folder whose messages were brought before, and in which something may have happened since. */
-static bool is_due(const struct folder *f)
+/* A folder whose messages were brought before, and in which something may have happened since. An expunge alone need not raise HIGHESTMODSEQ. */
+static bool is_due(const struct pass *p, const struct folder *f)
 {
-	if (f->step == FOLDER_LEFT_OUT || f->row.id == 0 || f->forget || f->was_next <= 1 || f->row.target_uidvalidity == 0)
+	if (f->step == FOLDER_LEFT_OUT || f->row.id == 0 || f->was_next <= 1 || f->row.target_uidvalidity == 0 || f->no_uids)
 		return false;
-	return f->modseq == 0 || f->modseq != f->was_modseq;
+	return f->modseq == 0 || f->modseq != f->was_modseq ||
+		(p->spec->rules.mirror_deletions && f->messages != f->was_messages);
 }
 
 bool follow_begin(struct pass *p)
@@ -269,9 +293,9 @@ bool follow_begin(struct pass *p)
 		return true;
 	}
 	for (size_t i = 0; i < p->folder_n; i++)
-		if (is_due(&p->folder[i]))
+		if (is_due(p, &p->folder[i]))
 			w->following[w->n++] = (struct following){ .folder = &p->folder[i],
-				.since = p->folder[i].modseq != 0 ? p->folder[i].was_modseq : 0 };
+				.since = p->folder[i].modseq >= p->folder[i].was_modseq ? p->folder[i].was_modseq : 0 };
 	if (w->n == 0)
 		return false;
 	p->step = PASS_FOLLOW;

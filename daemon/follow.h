@@ -43,7 +43,9 @@ struct following {
 	struct known known;
 	uint64_t since;       /* 0, or: only what changed since this HIGHESTMODSEQ is asked for */
 	bool failed;          /* nothing is saved: the next pass begins anew with it */
-	bool permanent_known; /* what flags the target keeps */
+	bool same;            /* the target's UIDVALIDITY is the one that is known */
+	bool changed;         /* something was stored or expunged */
+	unsigned asked;       /* commands to the source without their answer */
 	/* What is sent next: the flag, whether its messages lose it, and from which range on. */
 	size_t flag, at;
 	bool removing;
@@ -69,6 +71,9 @@ void follow_done(struct follow *f);
 /* False: there is nothing to follow. */
 bool follow_begin(struct pass *p);
 void follow_on(struct pass *p, enum side side, const struct session_event *ev);
+
+/* Goes on with whatever can go on. */
+void follow_pump(struct pass *p);
 
 /* follow_target.c */
 void follow_target_pump(struct pass *p);

@@ -121,12 +121,13 @@ void follow_expunge_pump(struct pass *p)
 	int err = 0;
 
 	w->expunging = true;
-	while (p->step == PASS_FOLLOW && w->storing == NULL && (g = next(w)) != NULL && err == 0) {
+	while (p->step == PASS_FOLLOW && w->storing == NULL && err == 0 && (g = next(w)) != NULL) {
 		if (objection(p) != NULL) {
 			leave(p, g, objection(p));
 			continue;
 		}
 		g->step = FOLLOWING_EXPUNGES;
+		g->same = false;
 		w->storing = g;
 		g->at = 0;
 		uidset_reset(&g->set);
@@ -184,6 +185,7 @@ static void expunge_done(struct pass *p, struct following *g)
 	}
 	log_event(LOG_DELETED, &ctx, "%llu messages that vanished from the source were deleted", (unsigned long long)n);
 	p->progress.deleted += n;
+	g->changed = true;
 	p->progress.any = true;
 	p->follow.resting--;
 	if (uidset_add_set(&g->known.gone, &g->vanished) != 0)
@@ -206,6 +208,8 @@ void follow_on_expunge(struct pass *p, struct following *g, const struct session
 		if (!g->failed)
 			follow_skip(p, g, why.text);
 	}
+	if (ev->command == CMD_SELECT && !g->same && !g->failed)
+		follow_skip(p, g, "the target's UIDVALIDITY changed, or is not told");
 	if (ev->command != CMD_SELECT)
 		g->pending--;
 	if (!g->failed && g->pending == 0 && g->at < g->set.n)
@@ -214,6 +218,5 @@ void follow_on_expunge(struct pass *p, struct following *g, const struct session
 		pass_fail_proto(p, TARGET, err);
 	else if (g->pending == 0)
 		expunge_done(p, g);
-	if (p->step == PASS_FOLLOW)
-		follow_expunge_pump(p);
+	follow_pump(p);
 }

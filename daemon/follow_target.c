@@ -16,20 +16,22 @@ static struct session *target_session(struct pass *p)
 	return peer_session(p->lane[0]->peer[TARGET]);
 }
 
-/* The next that has to be changed on the target. */
+/* The next that has to be changed on the target; those before it are done. */
 static struct following *next(struct pass *p)
 {
 	struct follow *w = &p->follow;
 
-	while (w->selected < w->n && w->following[w->selected].step == FOLLOWING_ASKED) {
-		struct following *g = &w->following[w->selected++];
+	for (; w->selected < w->n && w->following[w->selected].step >= FOLLOWING_ASKED; w->selected++) {
+		struct following *g = &w->following[w->selected];
 
-		if (!g->failed && known_has_changes(&g->known))
+		if (g->step != FOLLOWING_ASKED)
+			continue;
+		if (!g->failed && known_has_changes(&g->known)) {
+			w->selected++;
 			return g;
+		}
 		follow_save(p, g);
 	}
-	while (w->selected < w->n && w->following[w->selected].step >= FOLLOWING_SAVES)
-		w->selected++;
 	return NULL;
 }
 
@@ -60,7 +62,7 @@ static bool next_set(struct pass *p, struct following *g)
 		f = &g->known.flag[g->flag];
 		uidset_reset(&g->set);
 		g->at = 0;
-		err = known_changes(&g->known, f, !g->removing, &g->set);
+		err = f->refused ? 0 : known_changes(&g->known, f, !g->removing, &g->set);
 		if (err != 0) {
 			pass_fail_proto(p, TARGET, err);
 			return false;
@@ -124,6 +126,7 @@ static void stored(struct pass *p, struct following *g)
 			err = known_changed(f, false);
 	}
 	p->progress.any = true;
+	g->changed = true;
 	p->follow.storing = NULL;
 	if (err != 0)
 		pass_fail_proto(p, TARGET, err);
@@ -158,6 +161,8 @@ static void on_selected(struct pass *p, struct following *g, const struct sessio
 {
 	struct outcome why;
 
+	if (ev->resp.status.status == STATUS_OK && !g->same && !g->failed)
+		follow_skip(p, g, "the target's UIDVALIDITY changed, or is not told");
 	if (ev->resp.status.status == STATUS_OK && !g->failed) {
 		g->step = FOLLOWING_STORES;
 	} else {
@@ -172,7 +177,22 @@ static void on_selected(struct pass *p, struct following *g, const struct sessio
 		p->follow.storing = NULL;
 		follow_save(p, g);
 	}
-	follow_target_pump(p);
+	follow_pump(p);
+}
+
+/* What PERMANENTFLAGS does not have is lost at the end of the session, whatever STORE is answered (RFC 9051 section 7.1). */
+static void take_permanent(struct pass *p, struct following *g, const struct flags *permanent)
+{
+	for (size_t i = 0; i < g->known.flag_n; i++) {
+		struct known_flag *f = &g->known.flag[i];
+		char text[200];
+
+		if (f->added.n == 0 || flags_allow(permanent, span_str(f->name)))
+			continue;
+		f->refused = true;
+		snprintf(text, sizeof(text), "the target does not keep the flag %.80s (PERMANENTFLAGS)", f->name);
+		pass_alter_messages(p, g->folder, &f->added, text);
+	}
 }
 
 /* A flag that the target does not take: said, and not tried again until the source changes it. */
@@ -190,6 +210,10 @@ static void refused(struct pass *p, struct following *g, size_t flag, const stru
 	if (f->refused)
 		return;
 	f->refused = true;
+	if (why.heal == HEAL_TIME || why.code == CODE_OVERQUOTA) {
+		g->again = true; /* it may do so another time */
+		return;
+	}
 	snprintf(text, sizeof(text), "the target does not change the flag %.80s: %.500s", f->name, why.text);
 	pass_alter_messages(p, g->folder, &f->added, text);
 	pass_alter_messages(p, g->folder, &f->removed, text);
@@ -203,8 +227,11 @@ void follow_on_target(struct pass *p, const struct session_event *ev)
 	if (g == NULL)
 		return;
 	if (ev->kind == EVENT_RESPONSE && ev->command == CMD_SELECT && ev->resp.kind == RESP_STATUS &&
-		ev->resp.status.code == CODE_UIDVALIDITY && ev->resp.status.uidvalidity != g->folder->row.target_uidvalidity && !g->failed)
-		follow_skip(p, g, "the target's UIDVALIDITY changed");
+		ev->resp.status.code == CODE_UIDVALIDITY)
+		g->same = ev->resp.status.uidvalidity == g->folder->row.target_uidvalidity;
+	if (ev->kind == EVENT_RESPONSE && g->step == FOLLOWING_SELECTS && ev->resp.kind == RESP_STATUS &&
+		ev->resp.status.code == CODE_PERMANENTFLAGS)
+		take_permanent(p, g, &ev->resp.status.flags);
 	if (ev->kind != EVENT_DONE)
 		return;
 	if (g->step == FOLLOWING_EXPUNGES) {
@@ -215,6 +242,6 @@ void follow_on_target(struct pass *p, const struct session_event *ev)
 		g->pending--;
 		if (ev->resp.status.status != STATUS_OK)
 			refused(p, g, (ev->user & ((1u << FOLLOW_FLAG_BITS) - 1)) >> 1, ev);
-		follow_target_pump(p);
+		follow_pump(p);
 	}
 }

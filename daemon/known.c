@@ -107,11 +107,15 @@ int known_add_flags(struct known *k, struct span flags)
 
 	while (err == 0 && flags.n != 0) {
 		struct span word = cut_word(&flags);
-		size_t end = span_find(word, '=');
+		size_t end = word.n;
 		struct known_flag *f = NULL;
 
-		if (end == 0 || end == SIZE_MAX)
+		/* The last one: a keyword may have it, too. */
+		while (end != 0 && word.p[end - 1] != '=')
+			end--;
+		if (end < 2)
 			return PROTO_ERR_SYNTAX;
+		end--;
 		err = find_flag(k, span_first(word, end), &f);
 		if (err == 0 && f != NULL)
 			err = uidset_parse(&f->uids, span_from(word, end + 1));

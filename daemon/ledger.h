@@ -89,6 +89,7 @@ struct ledger_batch {
 	const char *target_uids;     /* the n-th belongs to the n-th; "" when the target does not tell UIDs */
 	const char *flags;           /* what was written: "\\Seen=1:4,9 $Forwarded=3", source UIDs; "" none */
 	uint32_t source_next, floor; /* of the folder, from now on */
+	uint32_t target_uidvalidity; /* the same; 0: as it was */
 	uint32_t copied, adopted;    /* messages, added to the counts */
 	uint64_t bytes;
 };

@@ -48,7 +48,8 @@ static const char *const sql[ST_N] = {
 	[ST_FOLDER_FORGET] = "DELETE FROM batches WHERE folder = ?1",
 	[ST_FOLDER_RECOUNT] = "UPDATE folders SET copied = ?2, adopted = ?3 WHERE id = ?1",
 	[ST_FOLDER_MOVE] =
-		"UPDATE folders SET source_next = ?2, floor = ?3, copied = copied + ?4, adopted = adopted + ?5 WHERE id = ?1",
+		"UPDATE folders SET source_next = ?2, floor = ?3, copied = copied + ?4, adopted = adopted + ?5,"
+		" target_uidvalidity = coalesce(nullif(?6, 0), target_uidvalidity) WHERE id = ?1",
 	[ST_BATCH_NEW] =
 		"INSERT INTO batches (folder, source_lo, source_hi, target_lo, target_hi, source_uids, target_uids, flags, adopted)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -501,6 +502,7 @@ static int add_batch(struct ledger_db *db, const struct ledger_batch *b)
 		number(st, 3, b->floor);
 		number(st, 4, b->copied);
 		number(st, 5, b->adopted);
+		number(st, 6, b->target_uidvalidity);
 		err = run_on(db, st, "folder", b->folder);
 	}
 	st = db->st[ST_MAILBOX_COUNT];

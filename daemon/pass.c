@@ -134,6 +134,12 @@ static bool lane_is_recording(const struct lane *l)
 	return l->writer.recording != 0;
 }
 
+/* Answers of the source are still to come: what comes next must not be taken for them. */
+static bool lane_is_reading(const struct lane *l)
+{
+	return l->reader.jobs != 0;
+}
+
 static bool lane_is_busy(const struct lane *l)
 {
 	return !writer_is_idle(l) || l->relay.n != 0;
@@ -151,7 +157,8 @@ void pass_check_end(struct pass *p)
 {
 	if (p->step == PASS_DRAIN && !any_lane(p, lane_is_under_way) && !any_lane(p, lane_is_recording))
 		pass_end(p);
-	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy) && !follow_begin(p))
+	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy) &&
+		!any_lane(p, lane_is_reading) && !follow_begin(p))
 		pass_end(p);
 	else if (p->step == PASS_FOLLOW && p->follow.done == p->follow.n)
 		pass_end(p);
@@ -187,7 +194,7 @@ void pass_fail(struct pass *p, const struct outcome *why)
 
 void pass_abort(struct pass *p, const struct outcome *why)
 {
-	if (p->step == PASS_SURVEY || p->step == PASS_COPY)
+	if (p->step != PASS_DRAIN && p->step != PASS_ENDED)
 		p->outcome = *why;
 	pass_end(p);
 }
@@ -222,6 +229,8 @@ static void lane_lost(struct lane *l, enum side side, const struct conn_failure 
 
 	outcome_of_failure(&why, side, AT_WORK, failure);
 	l->peer[side] = NULL;
+	if (p->step == PASS_FOLLOW && !lane_is_first(l))
+		return; /* its work is done */
 	pass_fail(p, &why);
 	if (p->step == PASS_DRAIN && (side == TARGET || lane_is_stuck(l)))
 		pass_end(p);
@@ -409,14 +418,14 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 		return;
 	switch (ev->kind) {
 	case PEER_SESSION:
+		if (p->step == PASS_FOLLOW && !lane_is_first(l))
+			break;
 		if (is_bye(p, side, ev->session))
 			break;
 		if (p->step == PASS_SURVEY)
 			survey_event(p, side, ev->session);
-		else if (p->step == PASS_FOLLOW && lane_is_first(l))
-			follow_on(p, side, ev->session);
 		else if (p->step == PASS_FOLLOW)
-			break;
+			follow_on(p, side, ev->session);
 		else if (side == SOURCE)
 			reader_on(l, ev->session);
 		else

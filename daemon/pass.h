@@ -38,7 +38,7 @@ struct folder {
 	uint32_t target_uidnext, target_messages;
 	uint64_t modseq;     /* HIGHESTMODSEQ; 0: the source does not tell */
 	/* What the ledger said: where the last pass had come to. */
-	uint32_t was_next;
+	uint32_t was_next, was_messages;
 	uint64_t was_modseq;
 	bool failed;         /* something of it was left out in this pass */
 	bool on_target;      /* it is there, or its CREATE is sent (writer) */

@@ -56,7 +56,8 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->careful = to != NULL && ((to->has & FS_MESSAGES) == 0 || to->messages != 0);
 	} else {
 		fence = row->source_uidvalidity != f->uidvalidity || (!f->on_target && row->copied + row->adopted != 0) ||
-			(row->target_uidvalidity != 0 && target_uidvalidity != 0 && row->target_uidvalidity != target_uidvalidity);
+			(target_uidvalidity != 0 && row->target_uidvalidity != target_uidvalidity &&
+				(row->target_uidvalidity != 0 || row->copied + row->adopted != 0));
 		f->row = *row;
 		f->row.source_path = source_path;
 		f->row.target_path = target_path;
@@ -79,6 +80,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 	}
 	f->was_next = row == NULL || fence ? 1 : row->open ? f->uidnext : row->source_next;
 	f->was_modseq = f->row.source_modseq;
+	f->was_messages = f->row.source_messages;
 	f->row.mailbox = p->spec->ledger_id;
 	f->row.source_uidvalidity = f->uidvalidity;
 	if (target_uidvalidity != 0)

@@ -49,11 +49,8 @@ static int plan_message(struct lane *l, struct reader_job *j, const struct resp_
 	if (target_uid == 0)
 		return uidset_add(&r->wanted, m->uid);
 	err = uidset_add(&f->recorded, m->uid);
-	buf_reset(&r->scratch);
 	if (err == 0)
-		err = flags_print(&r->scratch, &m->flags);
-	if (err == 0)
-		writer_adopt(l, f, m->uid, target_uid, buf_span(&r->scratch));
+		writer_adopt(l, f, m->uid, target_uid);
 	return err;
 }
 
@@ -294,9 +291,10 @@ static int scan_done(struct lane *l, struct reader_job *j)
 		t->next = r->cut;
 		r->window_hi = r->cut - 1;
 	}
-	if (r->wanted.n != 0 || !t->marks)
-		return 0;
-	return relay_mark(&l->relay, RELAY_MARK, j->folder, r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1);
+	/* Told when all commands before it are done: bodies of an earlier window may still be coming. */
+	if (r->wanted.n == 0 && t->marks)
+		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
+	return 0;
 }
 
 static void refused(struct lane *l, struct reader_job *j, const struct session_event *ev, int *err)

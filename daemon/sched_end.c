@@ -126,7 +126,7 @@ static void add_counts(struct sched_counts *c, const struct mailbox_progress *p)
 	c->copied += p->copied;
 	c->adopted += p->adopted;
 	c->left_out += p->left_out;
-	c->folders_left_out += p->folders_left_out;
+	c->folders_left_out += p->folders_left_out + p->folders_not_followed;
 	c->bytes += p->bytes_copied;
 }
 
@@ -135,7 +135,7 @@ static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p
 	struct entry *en = &s->entries[e];
 	en->attempts = 0;
 	en->said = 0;
-	en->broke = false;
+	en->broke = en->alone = false;
 	en->last_synced = s->clock.wall(s->clock.arg);
 	if (s->mode == SCHED_CHECK || s->mode == SCHED_VERIFY) {
 		entry_set(s, e, MAILBOX_SYNCED, "");
@@ -145,6 +145,8 @@ static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p
 	if (p->left_out + p->folders_left_out > 0)
 		snprintf(reason, sizeof(reason), "%llu messages and %u folders were left out",
 			(unsigned long long)p->left_out, (unsigned)p->folders_left_out);
+	else if (p->folders_not_followed > 0)
+		snprintf(reason, sizeof(reason), "changed flags of %u folders were not followed", (unsigned)p->folders_not_followed);
 	entry_set(s, e, MAILBOX_SYNCED, reason);
 	say_synced(s, en, p);
 	if (s->mode == SCHED_DAEMON)

@@ -22,7 +22,8 @@ unsigned lanes_allowed(const struct sched *s, uint32_t e)
 /* Some stay free for those that come back from their timers. */
 static bool has_room(const struct limits *l, uint32_t n)
 {
-	return l->used + n + l->max / 8 <= l->max;
+	uint32_t spare = l->max < 16 ? n : l->max / 8;
+	return l->used + n + spare <= l->max;
 }
 
 static bool take_pair(struct active *a)

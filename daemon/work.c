@@ -99,6 +99,8 @@ static bool split(struct pass *p, const struct lane *l, struct work *ret)
 	ret->marks = ret->examined = false;
 	most->last = mid;
 	f->rounds++;
+	/* What is below the floor must be recorded before the floor is. */
+	writer_flush_folder(p, f);
 	if (!f->split && !f->careful && !f->no_uids)
 		f->row.floor = f->floor;
 	f->split = true;

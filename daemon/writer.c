@@ -60,7 +60,7 @@ static void after_batch(struct lane *l, struct folder *f, int64_t id)
 void writer_record(struct lane *l, struct folder *f, struct batch *b)
 {
 	struct writer *w = &l->writer;
-	struct ledger_batch row = { .folder = f->row.id, .source_next = f->safe_next,
+	struct ledger_batch row = { .folder = f->row.id, .source_next = f->safe_next, .target_uidvalidity = f->row.target_uidvalidity,
 		.floor = f->careful || f->no_uids || f->split ? f->row.floor : f->floor };
 	int err = batch_row(b, &w->texts, &row);
 	struct pass_call *call = err == 0 ? pass_call_new(l, f, after_batch) : NULL;
@@ -80,7 +80,21 @@ void writer_flush(struct lane *l, bool now)
 
 	if (w->pending_folder == NULL || w->pending.messages == 0 || (w->recording != 0 && !now))
 		return;
-	writer_record(l, w->pending_folder, &w->pending);
+	/* source_next speaks of all lanes: what they have goes first. */
+	if (w->pending_folder->split)
+		writer_flush_folder(l->pass, w->pending_folder);
+	else
+		writer_record(l, w->pending_folder, &w->pending);
+}
+
+void writer_flush_folder(struct pass *p, struct folder *f)
+{
+	for (unsigned i = 0; i < p->lane_n; i++) {
+		struct writer *w = &p->lane[i]->writer;
+
+		if (w->pending_folder == f && w->pending.messages != 0)
+			writer_record(p->lane[i], f, &w->pending);
+	}
 }
 
 /* Makes `pending` ready to take messages of this folder: one ledger row is of one folder, and of messages that were all brought, or all adopted. */
@@ -93,13 +107,16 @@ static void pending_for(struct lane *l, struct folder *f, bool adopted)
 	w->pending_folder = f;
 }
 
-void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags)
+void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t target_uid)
 {
 	struct writer *w = &l->writer;
 	int err;
 
 	pending_for(l, f, true);
-	err = batch_add(&w->pending, uid, flags, 0);
+	/* Its flags were not written by us: they are compared at the end of the pass. */
+	f->was_next = f->uidnext;
+	f->was_modseq = 0;
+	err = batch_add(&w->pending, uid, SPAN_NONE, 0);
 	if (err == 0)
 		err = uidset_push(&w->pending.target, target_uid);
 	if (err != 0) {

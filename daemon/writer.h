@@ -12,6 +12,7 @@
 #include "peer.h"
 
 struct lane;
+struct pass;
 struct folder;
 
 struct window {
@@ -55,11 +56,13 @@ void writer_done(struct writer *w);
 void writer_pump(struct lane *l);
 void writer_on(struct lane *l, const struct session_event *ev);
 /* A message of the source is on the target already. */
-void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t target_uid, struct span flags);
+void writer_adopt(struct lane *l, struct folder *f, uint32_t uid, uint32_t target_uid);
 /* Nothing is under way that should be waited for. */
 bool writer_is_idle(const struct lane *l);
 /* Gives what is answered to the ledger: when the batch before is written, or now. */
 void writer_flush(struct lane *l, bool now);
+/* Now, of all lanes. */
+void writer_flush_folder(struct pass *p, struct folder *f);
 /* The folder's round is over on the reader's side and nothing of it is under way: redo, or close. */
 void writer_check_folder(struct lane *l, struct folder *f);
 

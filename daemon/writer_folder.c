@@ -235,9 +235,7 @@ static void folder_close(struct lane *l, struct folder *f)
 	struct pass_call *call;
 
 	f->step = FOLDER_CLOSING;
-	for (unsigned i = 0; i < l->pass->lane_n; i++)
-		if (l->pass->lane[i]->writer.pending_folder == f)
-			writer_flush(l->pass->lane[i], true);
+	writer_flush_folder(l->pass, f);
 	f->row.floor = f->floor;
 	f->safe_next = f->uidnext;
 	if (f->unrecorded.messages != 0)

@@ -207,3 +207,23 @@ size_t flags_restrict(struct flags *f, const struct flags *permanent, struct are
 	f->system &= permanent->system;
 	return gone;
 }
+
+bool flags_allow(const struct flags *permanent, struct span name)
+{
+	static const struct {
+		unsigned bit;
+		struct span name;
+	} system[] = {
+#define X(id, bit, text) { bit, { text, sizeof(text) - 1 } },
+		FLAGS_SYSTEM(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+		if (span_eq_nocase(system[i].name, name))
+			return (permanent->system & system[i].bit) != 0;
+	for (size_t i = 0; i < permanent->keyword_n; i++)
+		if (span_eq_nocase(permanent->keywords[i], name))
+			return true;
+	return permanent->any_keyword;
+}

@@ -37,6 +37,8 @@ struct flags {
 int flags_parse(struct flags *ret, struct span text, struct arena *a);
 /* Appends the canonical text "\Answered \Seen $Forwarded": equal sets give equal bytes. */
 int flags_print(struct buf *out, const struct flags *f);
+/* Whether PERMANENTFLAGS allows the flag of this name. */
+bool flags_allow(const struct flags *permanent, struct span name);
 /* Takes away what PERMANENTFLAGS does not allow; returns how many flags went, or SIZE_MAX when the arena is exhausted (then
  * f is unchanged). The arena is used only when some, but not all keywords go. */
 size_t flags_restrict(struct flags *f, const struct flags *permanent, struct arena *a);

@@ -201,6 +201,55 @@ def test_a_flag_that_the_target_does_not_take_is_told(case):
     assert not again.lines("not as on the source") and len(case.ledger("SELECT uid FROM skips")) == 3
 
 
+def test_adopted_messages_get_the_flags_of_the_source(case):
+    """What was there before keeps its own flags, and those of the source come to it."""
+    old, new = shared.old_plain(), shared.new_plain()
+    user, there = shared.user(old), shared.user(new)
+    mail = [m for m in corpus.small(12, "adopted flags")[0].messages]
+    for m in mail:
+        m.flags = ("\\Seen", "work")
+    fill.fill(old, user, shared.password(user), [Folder(("INBOX",), mail)])
+    for m in mail:
+        m.flags = ("\\Flagged",)
+    fill.fill(new, there, shared.password(there), [Folder(("INBOX",), mail)])
+    case.pair(old, new, [login(user, target=there)])
+    program = case.run("once", "--log-level", "info").exits(0)
+    assert program.lines("synced: 0 copied, 12 adopted"), program.err
+    for entry in shared.read(new, there).folders[("INBOX",)]:
+        assert entry.flags == {"\\Flagged", "\\Seen"} and entry.keywords == {"work"}, entry
+    assert len(shared.read(new, there).folders[("INBOX",)]) == 12
+
+
+def test_many_changed_folders_in_one_pass(case):
+    """Some with changed flags, some with deletions, some with both, some with nothing."""
+    old, new = shared.old_plain(), shared.new_plain()
+    user, there = shared.user(old), shared.user(new)
+    fill.fill(old, user, shared.password(user), [Folder(("F%02d" % n,), corpus.small(8, "many %d" % n)[0].messages) for n in range(24)])
+    pair(case, old, new, [login(user, target=there)], deletions="mirror")
+    case.run("once").exits(0)
+    for n in range(24):
+        folder = b"F%02d" % n
+        if n % 2:
+            store(old, user, folder, "2:5", "+FLAGS", "\\Answered k%d" % n)
+        if n % 3 == 0:
+            expunge(old, user, folder, "1,8")
+    case.run("once").exits(0)
+    assert_equal(shared.read(old, user), shared.read(new, there))
+
+
+def test_a_target_folder_that_was_made_anew_is_not_taken_for_the_old_one(case):
+    old, new, user, there, tap = begin(case, deletions="mirror")
+    with Client.to(new, there, shared.password(there)) as client:
+        client.command(b"DELETE Box")
+        client.command(b"CREATE Box")
+    own = Message(b"Subject: mine\r\nMessage-ID: <own@example.org>\r\n\r\nI was here.\r\n", ("\\Flagged",), internaldate(1500000000))
+    fill.fill(new, there, shared.password(there), [Folder(("Box",), [own] * 3)])
+    expunge(old, user, b"Box", "1:2")
+    store(old, user, b"Box", "3:9", "+FLAGS", "\\Draft")
+    case.run("once").exits(0)
+    same(old, new, user, there)
+
+
 # --- deletions ----------------------------------------------------------------------------------------------------------------
 
 def mirrors(case, source=None):

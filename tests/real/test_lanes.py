@@ -15,6 +15,10 @@ def huge(messages=2400):
     return corpus.small(messages, "huge") + [Folder(("Small %d" % n,), corpus.small(5, "small %d" % n)[0].messages) for n in range(4)]
 
 
+def large():
+    return corpus.small(900, "large")
+
+
 def several(server, **keys):
     return site(server, connections_per_mailbox=CONNECTIONS, **keys)
 
@@ -113,10 +117,10 @@ def test_without_LITERAL_and_MULTIAPPEND(case):
     """Where each APPEND waits for its answer."""
     new = shared.dovecot("without-literal-multiappend", capability_remove=("LITERAL+", "MULTIAPPEND"))
     old = shared.old()
-    user, before = shared.filled(old, huge)
+    user, before = shared.filled(old, large)
     there = shared.user(new)
     tap = case.tap(new.imaps_port)
     case.pair(several(old), several(new, port=tap.port), [login(user, target=there)])
-    case.run("once").exits(0)
-    assert tap.count == CONNECTIONS
+    case.run("once", patience=180).exits(0)
+    assert tap.count > 1
     assert_equal(before, shared.read(new, there))

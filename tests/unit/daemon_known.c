@@ -134,6 +134,16 @@ Test(daemon_known, tells_what_the_source_changed_in_uids_of_the_target)
 	known_done(&k);
 }
 
+Test(daemon_known, a_keyword_may_have_an_equals_sign)
+{
+	add("1:3", "11:13", "label=x=2:3 a===1");
+	known_sort(&k);
+	cr_expect_not_null(flag("label=x"));
+	cr_expect_not_null(flag("a=="));
+	cr_expect_str_eq(printed(), "label=x=2:3 a===1");
+	known_done(&k);
+}
+
 Test(daemon_known, the_last_word_counts)
 {
 	add("1:3", "11:13", "\\Seen=1");
