@@ -356,6 +356,11 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	/* An error of the socket shows when it is used. */
 	if (status < 0)
 		events = c->polled;
+	/* In the queue it has its turn, whatever the order in which the kernel tells of those that are ready. */
+	if ((events & UV_READABLE) != 0 && loop_turn(c->d->loop) > CONN_TURN_US) {
+		conn_queue(c);
+		events &= ~UV_READABLE;
+	}
 	if ((events & UV_WRITABLE) != 0 && c->out.n > 0 && !send_pending(c))
 		return;
 	if (c->state != CONN_OPEN)

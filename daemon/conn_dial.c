@@ -52,6 +52,9 @@ static void on_watch(uv_poll_t *h, int status, int events)
 {
 	struct watch *w = (struct watch *)h;
 	struct dialer *d = w->d;
+	/* A hundred handshakes at once would keep everybody else waiting. It is told again at the next turn. */
+	if (loop_turn(d->loop) > CONN_TURN_US)
+		return;
 	int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
 		    (status < 0 ? CURL_CSELECT_ERR : 0);
 	int running;
@@ -74,8 +77,7 @@ static int curl_wants_timer(CURLM *multi, long ms, void *arg)
 	if (d->multi == NULL || ms < 0) {
 		uv_timer_stop(&d->timer);
 	} else {
-		uv_update_time(d->timer.loop);
-		uv_timer_start(&d->timer, on_curl_timer, (uint64_t)ms, 0);
+		uv_timer_start(&d->timer, on_curl_timer, (uint64_t)ms + loop_behind(d->loop), 0);
 	}
 	return 0;
 }
@@ -111,10 +113,11 @@ static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *arg, 
 static void on_idle(uv_idle_t *h)
 {
 	struct dialer *d = h->data;
-	/* Who queues itself again waits for the next turn. */
+	/* Who queues itself again waits for the next turn. What is too much for this one, too: it comes first then. */
 	d->turn++;
+	uint64_t begun = loop_turn(d->loop);
 	struct conn *c;
-	while ((c = TAILQ_FIRST(&d->queue)) != NULL && c->queued_turn != d->turn) {
+	while ((c = TAILQ_FIRST(&d->queue)) != NULL && c->queued_turn != d->turn && loop_turn(d->loop) - begun <= CONN_TURN_US) {
 		TAILQ_REMOVE(&d->queue, c, entry);
 		c->queued = false;
 		conn_turn(c);

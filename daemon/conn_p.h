@@ -17,6 +17,8 @@
 #define CONN_TLS_READ (34u * 1024)
 /* Bytes read from one connection before the others have their turn. */
 #define CONN_TURN_BYTES (256u * 1024)
+/* us for all connections together, before those that do not wait for them have theirs */
+#define CONN_TURN_US 5000u
 #define CONN_HIGH_WATER (64u * 1024)
 #define CONN_LOW_WATER (16u * 1024)
 #define CONN_OUT_CAP (8u * 1024 * 1024)

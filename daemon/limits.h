@@ -7,6 +7,10 @@
  * it; after that one at a time may probe it. A failed probe begins the next interval, any success ends the whole. A refused login is a
  * success of the server: it is there.
  *
+ * Logins: how many may be under way at once. Begins with LOGINS_FIRST, grows while logins are about as quick as the quickest of late, shrinks while
+ * they are several times slower: more at once would only make each of them wait longer, and at last run out of time. A login that
+ * fails says nothing.
+ *
  * Pure: no clock, no log. `now` is in ms of any clock that does not go back.
  */
 #ifndef GODWIT_LIMITS_H
@@ -16,6 +20,8 @@
 #include <stdint.h>
 
 #define LIMITS_FAILURES 3
+#define LOGINS_FIRST 64u
+#define LOGINS_LEAST 8u
 
 struct limits {
 	const char *server;  /* its name, borrowed */
@@ -24,6 +30,9 @@ struct limits {
 	bool down;
 	bool probing;        /* down, and a probe is under way */
 	uint64_t down_until; /* when down: before that nobody dials */
+	uint32_t logins;     /* under way */
+	uint32_t window;     /* how many may be */
+	uint64_t quickest;   /* us, of a login, of late; 0: not known */
 	char words[512];     /* of the last failure */
 };
 
@@ -40,6 +49,13 @@ void limits_init(struct limits *l, const char *server, uint32_t max);
 /* n permits, or none and false. */
 bool limits_take(struct limits *l, uint32_t n);
 void limits_give(struct limits *l);
+
+bool limits_may_log_in(const struct limits *l, uint32_t n);
+/* A login begins, also one beyond the window; it is over, or counts no longer. */
+void limits_login(struct limits *l);
+void limits_login_over(struct limits *l);
+/* One has succeeded. */
+void limits_login_took(struct limits *l, uint64_t ms);
 
 enum limits_door limits_door(const struct limits *l, uint64_t now);
 /* DOOR_PROBE: the caller's dial is the probe, until limits_failed(probe), limits_succeeded(), or limits_probe_void() when it ended without an answer. */

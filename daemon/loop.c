@@ -13,7 +13,7 @@ struct post {
 };
 
 struct loop {
-	uv_loop_t uv;
+	uv_loop_t uv; /* first: timers find the loop by its address */
 	uv_async_t wake;
 	uv_mutex_t lock;     /* of the two below */
 	struct post *first;
@@ -21,6 +21,7 @@ struct loop {
 	uv_prepare_t prepare; /* its callback comes right before each poll */
 	uint64_t polled;      /* ns of uv_hrtime(), when the last turn ended and the poll began */
 	uint64_t waited;      /* ns of uv_metrics_idle_time(), at the same moment */
+	uint64_t used;        /* ns of this thread's processor time, at the same moment */
 	uint64_t busy, ran;   /* ns, see loop_meter */
 	struct loop_meter meter;
 };
@@ -73,8 +74,16 @@ static void on_wake(uv_async_t *a)
 	run_posts(a->data);
 }
 
+static uint64_t cpu_time(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 static void turn_begin(struct loop *l)
 {
+	l->used = cpu_time();
 	l->polled = uv_hrtime();
 	l->waited = uv_metrics_idle_time(&l->uv);
 }
@@ -82,15 +91,23 @@ static void turn_begin(struct loop *l)
 /* libuv calls back from within its poll: the turn is what of the time since the last one was not spent waiting in the kernel. */
 static void turn_end(struct loop *l)
 {
-	uint64_t polled = l->polled, waited = l->waited;
+	uint64_t polled = l->polled, waited = l->waited, used = l->used;
 	turn_begin(l);
 	uint64_t all = l->polled - polled, wait = l->waited - waited;
 	uint64_t busy = wait < all ? all - wait : 0;
 	l->ran += all;
 	l->busy += busy;
 	histogram_add(&l->meter.turns, busy / 1000);
+	histogram_add(&l->meter.cpu, (l->used - used) / 1000);
 	l->meter.ran = l->ran / 1000;
 	l->meter.busy = l->busy / 1000;
+}
+
+uint64_t loop_turn(const struct loop *l)
+{
+	uint64_t all = uv_hrtime() - l->polled;
+	uint64_t wait = uv_metrics_idle_time((uv_loop_t *)&l->uv) - l->waited;
+	return wait < all ? (all - wait) / 1000 : 0;
 }
 
 static void on_prepare(uv_prepare_t *h)
@@ -201,11 +218,18 @@ struct timer *timer_new(struct loop *l, loop_fn *fn, void *arg)
 	return t;
 }
 
+/* The loop's clock stands still during a turn and before the first one: "from now" would come too early. To move it on would be worse: timers
+ * that are set by timers would run out one after another within one turn, and nobody else would have his. */
+uint64_t loop_behind(const struct loop *l)
+{
+	uint64_t now = uv_hrtime() / 1000000;
+	return now > uv_now(&l->uv) ? now - uv_now(&l->uv) : 0;
+}
+
 void timer_set(struct timer *t, uint64_t ms)
 {
-	/* The loop's clock stands still during a turn and before the first one: "from now" would come too early. */
-	uv_update_time(t->uv.loop);
-	uv_timer_start(&t->uv, on_timer, ms, 0);
+	const struct loop *l = (const struct loop *)t->uv.loop;
+	uv_timer_start(&t->uv, on_timer, ms + loop_behind(l), 0);
 }
 
 void timer_clear(struct timer *t)

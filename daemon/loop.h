@@ -26,16 +26,21 @@ void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 struct uv_loop_s *loop_uv(struct loop *l);
 
-/* How long the turns of loop_run() took: from the return of one poll to the next poll. So long did all that had become ready in between wait. */
+/* How long the turns of loop_run() took: from the return of one poll to the next poll. So long did all that had become ready in between wait.
+ * A turn that took longer than its `cpu` waited: for a processor, or because something blocked. */
 struct loop_meter {
-	struct histogram turns;
+	struct histogram turns, cpu; /* wall, and processor time of the thread */
 	uint64_t busy, ran; /* us in turns; us in loop_run(), waiting included */
 };
 const struct loop_meter *loop_meter(const struct loop *l);
+/* How long this turn has taken so far, in us. Who has work for many turns leaves the rest for the next one. */
+uint64_t loop_turn(const struct loop *l);
 
 /* Milliseconds of a monotonic clock (as of this turn of the loop), and of wall time since 1970. */
 uint64_t loop_now(const struct loop *l);
 int64_t loop_wall(const struct loop *l);
+/* By how many ms loop_now() is behind the clock: for timers that are not of this file. */
+uint64_t loop_behind(const struct loop *l);
 
 /* A one-shot timer; `fn` is called on the loop when it runs out. NULL when memory is out. */
 struct timer *timer_new(struct loop *l, loop_fn *fn, void *arg);

@@ -295,6 +295,11 @@ bool mailbox_is_up(const struct mailbox *m, enum side side)
 	return m->peer[side] != NULL && peer_is_up(m->peer[side]);
 }
 
+bool mailbox_is_over(const struct mailbox *m)
+{
+	return m->step == STEP_END;
+}
+
 void mailbox_hang_up(struct mailbox *m, enum side side)
 {
 	assert(m->step == STEP_LOGIN);

@@ -81,7 +81,10 @@ void mailbox_free(struct mailbox **m);
 /* Starts connecting and logging in. Not while that side is dialled already. */
 void mailbox_dial(struct mailbox *m, enum side side);
 bool mailbox_is_up(const struct mailbox *m, enum side side);
-/* Lets a logged-in side go again while the other is still waiting for its login; it can be dialled again. */
+/* MAILBOX_ENDED is about to come. */
+bool mailbox_is_over(const struct mailbox *m);
+/* Lets a logged-in side go again while the other is still waiting for its login; it can be dialled again.
+ * Not when it is over. */
 void mailbox_hang_up(struct mailbox *m, enum side side);
 /* Both sides are up: does the job. */
 void mailbox_run(struct mailbox *m);

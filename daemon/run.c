@@ -460,9 +460,11 @@ void run_say_meters(const struct run *r)
 {
 	const struct loop_meter *l = loop_meter(r->loop);
 	struct ledger_meter m;
-	log_event(LOG_METER, NULL, "loop: %llu turns in %.1f s, busy for %.1f %% of it; a turn took %.2f ms (half), %.2f ms (99 %%), %.2f ms (most)",
+	log_event(LOG_METER, NULL, "loop: %llu turns in %.1f s, busy for %.1f %% of it; a turn took %.2f ms (half), %.2f ms (99 %%), %.2f ms (most); "
+		"of processor time %.2f ms, %.2f ms, %.2f ms",
 		(unsigned long long)l->turns.n, ms(l->ran) / 1000, l->ran > 0 ? 100.0 * (double)l->busy / (double)l->ran : 0.0,
-		ms(histogram_percentile(&l->turns, 50)), ms(histogram_percentile(&l->turns, 99)), ms(l->turns.max));
+		ms(histogram_percentile(&l->turns, 50)), ms(histogram_percentile(&l->turns, 99)), ms(l->turns.max),
+		ms(histogram_percentile(&l->cpu, 50)), ms(histogram_percentile(&l->cpu, 99)), ms(l->cpu.max));
 	if (r->ledger == NULL)
 		return;
 	ledger_meter(r->ledger, &m);

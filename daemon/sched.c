@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRACE_TIMES 4   /* the usual login */
-#define GRACE_LEAST 250 /* ms */
-
 static void *must(void *p)
 {
 	if (p == NULL)
@@ -21,6 +18,7 @@ struct sched *sched_new(enum sched_mode mode, const struct sched_limits *limits,
 	struct sched *s = must(calloc(1, sizeof(*s)));
 	assert(limits->max_mailboxes > 0);
 	*s = (struct sched){ .mode = mode, .limits = *limits, .clock = *clock, .env = env, .funnel = funnel, .owner = owner };
+	s->late_at = SCHED_NEVER;
 	for (int i = 0; i < STEP_N; i++)
 		TAILQ_INIT(&s->steps[i]);
 	return s;
@@ -204,28 +202,14 @@ void sched_tell(struct sched *s, const struct sched_event *ev)
 	s->funnel(s->owner, ev);
 }
 
-/* How long a login may take until it is somebody's trouble: login_grace, or less where logins are seen to be quick. A refused one takes some
- * seconds at many servers, and nobody should wait for that. */
-static uint64_t grace(const struct sched *s, const struct active *a)
-{
-	uint64_t usual = s->migrations[s->entries[a->entry].migration].login_usual;
-	uint64_t ms = usual * GRACE_TIMES < GRACE_LEAST ? GRACE_LEAST : usual * GRACE_TIMES;
-	return usual == 0 || ms > s->limits.login_grace ? s->limits.login_grace : ms;
-}
-
-static void login_took(struct sched *s, const struct active *a)
-{
-	struct migration *m = &s->migrations[s->entries[a->entry].migration];
-	uint64_t took = s->clock.now(s->clock.arg) - a->since + 1;
-	m->login_usual = m->login_usual == 0 ? took : (m->login_usual * 7 + took) / 8;
-}
-
 static void active_up(struct active *a, enum side side)
 {
 	struct sched *s = a->s;
 	struct entry *en = &s->entries[a->entry];
 	struct limits *l = &active_server(a, side)->limits;
 	probe_over(a, active_server(a, side));
+	active_login_over(a, side);
+	limits_login_took(l, s->clock.now(s->clock.arg) - a->dialled[side]);
 	if (limits_succeeded(l))
 		say_server_up(l);
 	if (s->stopping)
@@ -234,7 +218,7 @@ static void active_up(struct active *a, enum side side)
 		active_step(a, STEP_REDIAL);
 	} else if (mailbox_is_up(a->mailbox, SOURCE) && mailbox_is_up(a->mailbox, TARGET)) {
 		if (a->step == STEP_FRESH)
-			login_took(s, a);
+			start_took(a);
 		active_step(a, STEP_READY);
 		if (en->attempts > 0 && !en->broke) {
 			if (en->said != 0)
@@ -245,7 +229,7 @@ static void active_up(struct active *a, enum side side)
 	}
 }
 
-static void on_mailbox(void *owner, const struct mailbox_event *ev)
+void active_on_mailbox(void *owner, const struct mailbox_event *ev)
 {
 	struct active *a = owner;
 	struct sched *s = a->s;
@@ -265,129 +249,7 @@ static void on_mailbox(void *owner, const struct mailbox_event *ev)
 	sched_tick(s);
 }
 
-static void dial(struct active *a, enum side side)
-{
-	struct limits *l = &active_server(a, side)->limits;
-	/* A redial does not ask at the door, but where it is open or busy it is nobody's probe. */
-	if (limits_door(l, a->s->clock.now(a->s->clock.arg)) == DOOR_PROBE) {
-		limits_probe(l);
-		a->probe[side] = true;
-	}
-	say_dial(a, side);
-	mailbox_dial(a->mailbox, side);
-}
-
-/* Both permits are taken. */
-static void start(struct sched *s, uint32_t e)
-{
-	struct entry *en = &s->entries[e];
-	struct migration *m = &s->migrations[en->migration];
-	struct active *a = must(calloc(1, sizeof(*a)));
-	*a = (struct active){ .s = s, .entry = e, .step = STEP_N, .permit = { true, true } };
-	a->name = sched_name(s, e);
-	a->spec = (struct mailbox_spec){
-		.job = s->mode == SCHED_CHECK ? JOB_CHECK : s->mode == SCHED_VERIFY ? JOB_VERIFY : JOB_COPY,
-		.migration = m->name,
-		.name = a->name,
-		.endpoint = { s->servers[m->server[SOURCE]].endpoint, s->servers[m->server[TARGET]].endpoint },
-		.login = { en->login[SOURCE], en->login[TARGET] },
-		.ledger_id = en->ledger_id,
-		.lanes = lanes_allowed(s, e),
-		.rules = m->rules,
-	};
-	a->mailbox = must(mailbox_new(s->env, &a->spec, on_mailbox, a));
-	en->active = a;
-	active_step(a, STEP_FRESH);
-	dial(a, SOURCE);
-	dial(a, TARGET);
-}
-
-static bool may_start(const struct sched *s)
-{
-	int64_t room = (int64_t)s->limits.max_mailboxes - s->step_n[STEP_RUNNING] - s->step_n[STEP_READY] + 1 +
-		s->limits.max_mailboxes / 8;
-	return s->step_n[STEP_FRESH] < room;
-}
-
-/* Gets up to n permits of that server back from mailboxes whose other side is somebody's trouble. `really` false: only counts them. */
-static uint32_t reclaim(struct sched *s, const struct server *server, uint32_t n, bool really)
-{
-	uint32_t found = 0;
-	struct active *a;
-	/* A check has its result on the side that is up, or is about to. */
-	if (s->mode == SCHED_CHECK)
-		return 0;
-	TAILQ_FOREACH(a, &s->steps[STEP_SLOW], link)
-		for (int i = 0; i < SIDES && found < n; i++) {
-			enum side side = (enum side)i;
-			if (active_server(a, side) != server || !mailbox_is_up(a->mailbox, side))
-				continue;
-			found++;
-			if (!really)
-				continue;
-			mailbox_hang_up(a->mailbox, side);
-			active_give(a, side);
-		}
-	return found;
-}
-
-/* Both permits or none: nobody who starts waits for a permit while holding one. Those who had to give one back and wait for it (STEP_REDIAL) come
- * before those who start, and cannot wait for each other in a circle: of any such circle, the one that held both its permits last
- * held them beside all that the others still hold, so what it waits for is with somebody outside, who ends. */
-static bool take_permits(struct sched *s, const struct migration *m)
-{
-	struct server *server[SIDES] = { &s->servers[m->server[SOURCE]], &s->servers[m->server[TARGET]] };
-	uint32_t kinds = server[SOURCE] == server[TARGET] ? 1 : SIDES;
-	uint32_t need = SIDES / kinds, missing[SIDES] = { 0, 0 };
-	for (uint32_t i = 0; i < kinds; i++) {
-		uint32_t free_n = server[i]->limits.max - server[i]->limits.used;
-		missing[i] = need > free_n ? need - free_n : 0;
-		if (missing[i] > 0 && reclaim(s, server[i], missing[i], false) < missing[i])
-			return false;
-	}
-	for (uint32_t i = 0; i < kinds; i++) {
-		if (missing[i] > 0)
-			reclaim(s, server[i], missing[i], true);
-		bool taken = limits_take(&server[i]->limits, need);
-		assert(taken);
-		(void)taken;
-	}
-	return true;
-}
-
-/* Starts the first in the queue of the migration, if it may. */
-static bool start_one(struct sched *s, uint32_t migration, uint64_t now)
-{
-	struct migration *m = &s->migrations[migration];
-	while (m->first != NO_ENTRY && !s->stopping) {
-		enum limits_door door[SIDES];
-		for (int side = 0; side < SIDES; side++)
-			door[side] = s->mode == SCHED_CHECK ? DOOR_OPEN : limits_door(&s->servers[m->server[side]].limits, now);
-		if (door[SOURCE] == DOOR_DOWN || door[TARGET] == DOOR_DOWN) {
-			entry_refuse(s, entry_unqueue(s, migration), door[SOURCE] == DOOR_DOWN ? SOURCE : TARGET);
-			continue;
-		}
-		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !take_permits(s, m))
-			return false;
-		start(s, entry_unqueue(s, migration));
-		return true;
-	}
-	return false;
-}
-
-static void start_all(struct sched *s, uint64_t now)
-{
-	for (uint32_t asked = 0; asked < s->migration_n && s->queued_n > 0; ) {
-		uint32_t migration = s->turn;
-		s->turn = (s->turn + 1) % s->migration_n;
-		if (start_one(s, migration, now))
-			asked = 0;
-		else
-			asked++;
-	}
-}
-
-static void run_ready(struct sched *s)
+void run_ready(struct sched *s)
 {
 	while (s->step_n[STEP_RUNNING] < s->limits.max_mailboxes && s->step_n[STEP_READY] > 0) {
 		struct active *a = TAILQ_FIRST(&s->steps[STEP_READY]);
@@ -403,30 +265,6 @@ static void run_ready(struct sched *s)
 	}
 }
 
-static void redial(struct sched *s)
-{
-	struct active *next;
-	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_REDIAL]); a != NULL; a = next) {
-		next = TAILQ_NEXT(a, link);
-		enum side missing = a->permit[SOURCE] ? TARGET : SOURCE;
-		if (!limits_take(&active_server(a, missing)->limits, 1))
-			continue;
-		a->permit[missing] = true;
-		active_step(a, STEP_FRESH);
-		dial(a, missing);
-	}
-}
-
-static void age(struct sched *s, uint64_t now)
-{
-	struct active *next;
-	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_FRESH]); a != NULL; a = next) {
-		next = TAILQ_NEXT(a, link);
-		if (now >= a->since + grace(s, a))
-			active_step(a, STEP_SLOW);
-	}
-}
-
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -436,15 +274,16 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void arm(struct sched *s, uint64_t now)
 {
 	uint64_t at = SCHED_NEVER;
-	const struct active *a;
 	if (s->stopping) {
 		if (!s->stopped_now)
 			at = s->stop_until;
+	} else if (start_has_more(s)) {
+		/* The loop goes round once for others; a timer of 0 ms may run out in the same turn. */
+		at = now + 1;
 	} else {
+		at = s->late_at;
 		if (s->heap_n > 0)
-			at = s->entries[s->heap[0]].due;
-		TAILQ_FOREACH(a, &s->steps[STEP_FRESH], link)
-			at = earlier(at, a->since + grace(s, a));
+			at = earlier(at, s->entries[s->heap[0]].due);
 	}
 	s->clock.arm(s->clock.arg, at == SCHED_NEVER ? SCHED_NEVER : at > now ? at - now : 0);
 }
@@ -484,22 +323,13 @@ static void tick_stopping(struct sched *s, uint64_t now)
 void sched_tick(struct sched *s)
 {
 	uint64_t now = s->clock.now(s->clock.arg);
-	uint32_t e;
 	if (s->over || !s->started)
 		return;
 	if (s->stopping) {
 		tick_stopping(s, now);
 		return;
 	}
-	while ((e = entry_heap_pop(s, now)) != NO_ENTRY) {
-		const struct entry *en = &s->entries[e];
-		entry_set(s, e, MAILBOX_QUEUED, en->reason != NULL ? en->reason : "");
-		entry_queue(s, e);
-	}
-	age(s, now);
-	redial(s);
-	run_ready(s);
-	start_all(s, now);
+	start_turn(s, now);
 	lanes_grow(s);
 	/* An owner that was told of a refused mailbox may have stopped everything. */
 	if (s->stopping) {

@@ -224,9 +224,11 @@ void active_end(struct active *a, const struct outcome *o)
 	active_step(a, STEP_N);
 	if (step == STEP_RUNNING)
 		say_slot(a, false);
-	for (int side = 0; side < SIDES; side++)
+	for (int side = 0; side < SIDES; side++) {
+		active_login_over(a, (enum side)side);
 		if (a->permit[side])
 			active_give(a, (enum side)side);
+	}
 	if (a->lanes > 0 && o->radius != RADIUS_NONE && o->radius != RADIUS_RUN && !s->stopping)
 		en->alone = true;
 	lanes_give(a);

@@ -100,15 +100,49 @@ void entry_set(struct sched *s, uint32_t e, enum mailbox_state state, const char
 	entry_reason(en, reason);
 	if (s->env->ledger != NULL && !en->dirty) {
 		en->dirty = true;
-		s->dirty[s->dirty_n++] = e;
+		s->dirty[(s->dirty_first + s->dirty_n++) % s->entry_n] = e;
 	}
 }
 
 static void on_saved(void *arg, int err)
 {
 	struct sched *s = arg;
+	s->saving = false;
 	if (err != LEDGER_OK)
 		sched_break(s, ledger_error(s->env->ledger));
+	else if (s->dirty_n > 0)
+		entry_flush(s);
+}
+
+static void save_some(struct sched *s)
+{
+	struct ledger_mailbox rows[ROWS_AT_ONCE];
+	char *names[ROWS_AT_ONCE];
+	uint32_t n = 0;
+	assert(s->dirty_n > 0);
+	do {
+		uint32_t e = s->dirty[s->dirty_first];
+		struct entry *en = &s->entries[e];
+		s->dirty_first = (s->dirty_first + 1) % s->entry_n;
+		s->dirty_n--;
+		en->dirty = false;
+		names[n] = sched_name(s, e);
+		rows[n] = (struct ledger_mailbox){
+			.id = en->ledger_id,
+			.name = names[n],
+			.state = (enum mailbox_state)en->state,
+			.reason = en->reason != NULL ? en->reason : "",
+			.attempts = en->attempts,
+			.next_attempt = en->next_attempt,
+			.since = en->since,
+			.last_synced = en->last_synced,
+		};
+		n++;
+	} while (s->dirty_n > 0 && n < ROWS_AT_ONCE);
+	s->saving = true;
+	ledger_save_mailboxes(s->env->ledger, rows, n, on_saved, s);
+	for (uint32_t k = 0; k < n; k++)
+		free(names[k]);
 }
 
 void entry_flush(struct sched *s)
@@ -116,28 +150,7 @@ void entry_flush(struct sched *s)
 	/* The ledger is dead: it would only say so again. */
 	if (s->broken)
 		s->dirty_n = 0;
-	for (uint32_t i = 0; i < s->dirty_n; ) {
-		struct ledger_mailbox rows[ROWS_AT_ONCE];
-		char *names[ROWS_AT_ONCE];
-		uint32_t n = 0;
-		for (; i < s->dirty_n && n < ROWS_AT_ONCE; i++, n++) {
-			struct entry *en = &s->entries[s->dirty[i]];
-			en->dirty = false;
-			names[n] = sched_name(s, s->dirty[i]);
-			rows[n] = (struct ledger_mailbox){
-				.id = en->ledger_id,
-				.name = names[n],
-				.state = (enum mailbox_state)en->state,
-				.reason = en->reason != NULL ? en->reason : "",
-				.attempts = en->attempts,
-				.next_attempt = en->next_attempt,
-				.since = en->since,
-				.last_synced = en->last_synced,
-			};
-		}
-		ledger_save_mailboxes(s->env->ledger, rows, n, on_saved, s);
-		for (uint32_t k = 0; k < n; k++)
-			free(names[k]);
-	}
-	s->dirty_n = 0;
+	/* At the end nothing may be left behind. */
+	while (s->dirty_n > 0 && (!s->saving || s->stopping))
+		save_some(s);
 }

@@ -1,6 +1,6 @@
 /*
- * sched_p: what the files of sched share. sched.c has the interface and decides who starts; sched_end.c what becomes of a mailbox whose attempt is over,
- * and its row in the ledger; sched_entry.c queues and heap; sched_lanes.c further connections of one that runs; sched_words.c what is said.
+ * sched_p: what the files of sched share. sched.c has the interface and the turn; sched_start.c decides who starts; sched_end.c what becomes of a mailbox
+ * whose attempt is over; sched_entry.c queues, heap, and rows for the ledger; sched_lanes.c further connections of one that runs; sched_words.c what is said.
  *
  * An entry is what waits: compact, one per mailbox. An active is what holds permits: from dialling to the end, in the list of its step.
  */
@@ -36,6 +36,8 @@ struct active {
 	bool permit[SIDES];   /* held */
 	unsigned lanes;       /* further pairs of permits held */
 	bool probe[SIDES];    /* this dial is the server's probe */
+	bool login[SIDES];    /* counted among the server's logins under way */
+	uint64_t dialled[SIDES]; /* monotonic ms */
 };
 TAILQ_HEAD(active_list, active);
 
@@ -65,6 +67,7 @@ struct migration {
 	uint32_t first, last; /* the queue */
 	struct mailbox_rules rules;
 	uint64_t login_usual; /* ms until both sides are up, of late; 0: not known */
+	uint64_t grace_seen;  /* ms; the longest that one of the logins under way was given */
 	struct sched_counts counts;
 };
 
@@ -91,13 +94,16 @@ struct sched {
 
 	uint32_t *heap;       /* entries by due */
 	uint32_t heap_n;
-	uint32_t *dirty;      /* entries whose rows are to be saved */
-	uint32_t dirty_n;
+	uint32_t *dirty;      /* entries whose rows are to be saved: a ring */
+	uint32_t dirty_first, dirty_n;
+	bool saving;          /* rows are being saved; the others wait, each only once, until that is answered */
 	uint32_t queued_n;
 	uint32_t turn;        /* the migration to be asked first */
 
 	struct active_list steps[STEP_N];
 	uint32_t step_n[STEP_N];
+	uint64_t late_at;     /* before that no login is older than its grace */
+	uint32_t turn_entries, turn_starts; /* worked off in this turn */
 
 	bool several;         /* a mailbox may have several connections somewhere */
 	bool started, idle, stopping, stopped_now, broken, over;
@@ -116,7 +122,20 @@ void entry_reason(struct entry *en, const char *reason);
 /* Saves the marked rows in the ledger. */
 void entry_flush(struct sched *s);
 
+/* sched_start.c */
+/* Wakes who is due, starts who may; not more than one turn of the loop can bear. */
+void start_turn(struct sched *s, uint64_t now);
+/* It stopped for that reason: another turn is due very soon. */
+bool start_has_more(const struct sched *s);
+/* Those whose login takes long do not count as starting any more. */
+void start_age(struct sched *s, uint64_t now);
+/* It is logged in on both sides. */
+void start_took(struct active *a);
+void active_login_over(struct active *a, enum side side);
+
 /* sched.c */
+void active_on_mailbox(void *owner, const struct mailbox_event *ev);
+void run_ready(struct sched *s);
 void active_step(struct active *a, enum step step);
 void active_give(struct active *a, enum side side);
 struct server *active_server(const struct active *a, enum side side);

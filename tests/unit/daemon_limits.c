@@ -86,3 +86,96 @@ Test(daemon_limits, stragglers_do_not_lengthen_the_interval)
 	cr_expect(!limits_failed(&l, false, 900, 1000, "late"));
 	cr_expect(limits_door(&l, 1000) == DOOR_PROBE);
 }
+
+/* A server that has so many processors, and needs so many ms for one login: n logins at once each take n times as long, beyond that. */
+static uint64_t login_of(uint32_t at_once, uint32_t processors, uint64_t ms)
+{
+	return at_once <= processors ? ms : ms * at_once / processors;
+}
+
+/* Waves of as many logins as may be under way. */
+static void waves(struct limits *l, unsigned n, uint32_t processors, uint64_t ms)
+{
+	while (n-- > 0) {
+		uint32_t wave = 0;
+		for (; limits_may_log_in(l, 1); wave++)
+			limits_login(l);
+		for (uint32_t i = 1; i <= wave; i++) {
+			limits_login_took(l, login_of(i, processors, ms));
+			limits_login_over(l);
+		}
+	}
+}
+
+Test(daemon_limits, logins_under_way_are_never_more_than_the_window)
+{
+	struct limits l;
+	unsigned n = 0;
+	limits_init(&l, "old", 1000);
+	for (; limits_may_log_in(&l, 1); n++)
+		limits_login(&l);
+	cr_expect_eq(n, LOGINS_FIRST);
+	limits_login_over(&l);
+	cr_expect(!limits_may_log_in(&l, 2), "two of one");
+	cr_expect(limits_may_log_in(&l, 1));
+	while (l.logins > 0)
+		limits_login_over(&l);
+	/* Who needs two at once is not shut out. */
+	l.window = 1;
+	cr_expect(limits_may_log_in(&l, 2));
+}
+
+Test(daemon_limits, quick_logins_open_the_window_up_to_the_maximum)
+{
+	struct limits l;
+	limits_init(&l, "old", 700);
+	waves(&l, 1, 1000, 600);
+	cr_expect_gt(l.window, LOGINS_FIRST + LOGINS_FIRST / 4);
+	waves(&l, 20, 1000, 600);
+	cr_expect_eq(l.window, 700);
+}
+
+Test(daemon_limits, a_crowd_at_the_door_closes_it_to_what_the_server_bears)
+{
+	struct limits l;
+	limits_init(&l, "old", 1000);
+	waves(&l, 50, 2, 40);
+	uint32_t bears = l.window;
+	cr_expect(bears >= LOGINS_LEAST && bears <= 32, "%u", (unsigned)bears);
+	/* It stays so, */
+	waves(&l, 500, 2, 40);
+	cr_expect(l.window <= bears * 2 && l.window >= LOGINS_LEAST, "%u", (unsigned)l.window);
+	/* and opens when the server can do more. */
+	waves(&l, 500, 100, 40);
+	cr_expect_gt(l.window, 64);
+}
+
+Test(daemon_limits, a_few_at_once_do_not_open_it)
+{
+	struct limits l;
+	limits_init(&l, "old", 1000);
+	for (int i = 0; i < 10000; i++) {
+		limits_login(&l);
+		limits_login_took(&l, 10);
+		limits_login_over(&l);
+	}
+	cr_expect_eq(l.window, LOGINS_FIRST);
+}
+
+Test(daemon_limits, the_way_may_become_longer_for_good)
+{
+	struct limits l;
+	limits_init(&l, "old", 200);
+	waves(&l, 10, 1000, 20);
+	waves(&l, 2000, 1000, 2000);
+	cr_expect_gt(l.window, 100, "%u", (unsigned)l.window);
+}
+
+Test(daemon_limits, a_login_that_is_over_twice_is_our_bug, .signal = SIGABRT)
+{
+	struct limits l;
+	limits_init(&l, "old", 3);
+	limits_login(&l);
+	limits_login_over(&l);
+	limits_login_over(&l);
+}

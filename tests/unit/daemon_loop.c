@@ -51,6 +51,34 @@ Test(daemon_loop, a_timer_runs_out_once_and_not_early)
 	cr_assert_null(w.l);
 }
 
+static void again(void *arg)
+{
+	struct world *w = arg;
+	usleep(3000);
+	if (++w->calls < 50)
+		timer_set(w->t, 1);
+}
+
+static void count_calls(void *arg)
+{
+	struct world *w = arg;
+	w->order[0] = w->calls;
+	loop_stop(w->l);
+}
+
+Test(daemon_loop, timers_that_set_themselves_again_leave_others_their_turn)
+{
+	static struct world w;
+	w.l = loop_new();
+	w.t = timer_new(w.l, again, &w);
+	timer_set(w.t, 0);
+	loop_post(w.l, count_calls, &w);
+	loop_run(w.l);
+	cr_assert_leq(w.order[0], 2, "%d turns of the timer came first", w.order[0]);
+	timer_free(&w.t);
+	loop_free(&w.l);
+}
+
 static void never(void *arg)
 {
 	(void)arg;
@@ -232,6 +260,24 @@ static void block(void *arg)
 	(void)arg;
 }
 
+static void sleep_ms(void *arg)
+{
+	usleep(BLOCK_MS * 1000);
+	(void)arg;
+}
+
+Test(daemon_loop, a_callback_that_sleeps_takes_time_but_no_processor)
+{
+	struct world w = { .l = loop_new() };
+	loop_post(w.l, sleep_ms, NULL);
+	loop_post(w.l, stop, &w);
+	loop_run(w.l);
+	const struct loop_meter *m = loop_meter(w.l);
+	cr_assert_geq(m->turns.max, BLOCK_MS * 1000 - 1000);
+	cr_assert_lt(m->cpu.max, BLOCK_MS * 1000 / 2);
+	loop_free(&w.l);
+}
+
 static void block_twice(void *arg)
 {
 	block(arg);
@@ -249,6 +295,9 @@ Test(daemon_loop, a_callback_that_blocks_shows_and_waiting_does_not)
 	cr_assert_geq(m->turns.n, 2);
 	cr_assert_geq(m->turns.max, BLOCK_MS * 1000 - 1000);
 	cr_assert_geq(m->ran, 599 * 1000);
+	cr_assert_eq(m->cpu.n, m->turns.n);
+	cr_assert_gt(m->cpu.max, 0);
+	cr_assert_leq(m->cpu.max, m->turns.max + 1000);
 	cr_assert_geq(m->busy, BLOCK_MS * 1000 - 1000);
 	/* 540 ms were waited. The machine may be busy with other things, but hardly for so long. */
 	cr_assert_leq(m->busy, m->ran - 100 * 1000, "%llu of %llu us", (unsigned long long)m->busy, (unsigned long long)m->ran);

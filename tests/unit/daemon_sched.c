@@ -18,7 +18,7 @@ struct mailbox {
 	mailbox_funnel *funnel;
 	void *owner;
 	bool dialled[SIDES], up[SIDES];
-	bool running, stopped, stopped_now;
+	bool running, stopped, stopped_now, over;
 	unsigned wanted, lanes;
 	struct mailbox_progress progress;
 };
@@ -42,6 +42,8 @@ static char saved_reason[MAX][600];
 static ledger_done_fn *save_done;
 static void *save_arg;
 static int save_err;
+static bool save_hold; /* nothing is answered */
+static unsigned saves;
 
 static unsigned number(const char *name)
 {
@@ -95,9 +97,14 @@ bool mailbox_is_up(const struct mailbox *m, enum side side)
 	return m->up[side];
 }
 
+bool mailbox_is_over(const struct mailbox *m)
+{
+	return m->over;
+}
+
 void mailbox_hang_up(struct mailbox *m, enum side side)
 {
-	cr_assert(m->up[side] && !m->running);
+	cr_assert(m->up[side] && !m->running && !m->over);
 	m->up[side] = m->dialled[side] = false;
 }
 
@@ -140,9 +147,10 @@ void ledger_save_mailboxes(struct ledger *l, const struct ledger_mailbox *rows, 
 		saved[rows[i].id] = rows[i];
 		snprintf(saved_reason[rows[i].id], sizeof(saved_reason[0]), "%s", rows[i].reason);
 	}
+	saves++;
 	save_done = fn;
 	save_arg = arg;
-	if (save_err != LEDGER_OK)
+	if (!save_hold)
 		fn(arg, save_err);
 }
 
@@ -256,10 +264,18 @@ static void add(uint32_t migration, unsigned n)
 	}
 }
 
+/* One turn starts a few only: so many as it takes, while the clock stands still. */
+static void turns(void)
+{
+	while (armed == now + 1)
+		sched_tick(s);
+}
+
 static void go(void)
 {
 	sched_start(s);
 	advance(0);
+	turns();
 }
 
 static struct mailbox *get(unsigned n)
@@ -470,8 +486,10 @@ Test(daemon_sched, slow_logins_do_not_count)
 	advance(1999);
 	cr_expect(live_n == 10);
 	advance(1);
+	turns();
 	cr_expect(live_n == 20);
 	advance(2000);
+	turns();
 	cr_expect(live_n == 30);
 }
 
@@ -924,6 +942,100 @@ Test(daemon_sched, a_row_that_cannot_be_saved_ends_the_run)
 	cr_expect_str_eq(last_words, "disk full");
 	advance(0);
 	cr_expect(get(0)->stopped_now);
+}
+
+Test(daemon_sched, rows_wait_while_others_are_being_saved_and_are_saved_once)
+{
+	save_hold = true;
+	make(SCHED_DAEMON, 20);
+	add(0, 3);
+	limits.max_login_retries = 60;
+	go();
+	refused(0);
+	cr_expect_eq(saves, 1);
+	cr_expect_eq(saved[0].state, MAILBOX_PARKED);
+	for (int i = 0; i < 10; i++) {
+		advance(limits.login_retry_interval);
+		refused(0);
+	}
+	refused(1);
+	cr_expect_eq(saves, 1, "%u", saves);
+	/* What has changed meanwhile goes in one call. */
+	save_hold = false;
+	save_done(save_arg, LEDGER_OK);
+	cr_expect_eq(saves, 2, "%u", saves);
+	cr_expect_eq(saved[0].attempts, 11);
+	cr_expect_eq(saved[1].state, MAILBOX_PARKED);
+	save_done(save_arg, LEDGER_OK);
+	cr_expect_eq(saves, 2);
+}
+
+Test(daemon_sched, at_the_end_rows_do_not_wait)
+{
+	save_hold = true;
+	make(SCHED_ONCE, 20);
+	add(0, 2);
+	go();
+	both_up(0);
+	both_up(1);
+	done(0);
+	sched_stop(s, true);
+	advance(0);
+	done(1);
+	cr_expect_eq(events[SCHED_STOPPED], 1);
+	cr_expect(saved[0].state == MAILBOX_SYNCED && saved[1].state == MAILBOX_SYNCED);
+}
+
+Test(daemon_sched, one_turn_starts_a_few_and_the_next_one_follows_soon)
+{
+	limits.max_mailboxes = 200;
+	make(SCHED_ONCE, 200);
+	add(0, 60);
+	sched_start(s);
+	sched_tick(s);
+	size_t first = live_n;
+	cr_expect(first >= 1 && first < 60, "%zu", first);
+	cr_expect_eq(armed, now + 1);
+	advance(60);
+	cr_expect_eq(live_n, 60);
+}
+
+Test(daemon_sched, logins_wait_for_the_window_of_the_server)
+{
+	limits.max_mailboxes = 200;
+	make(SCHED_ONCE, 200);
+	add(0, 150);
+	go();
+	cr_expect_eq(live_n, LOGINS_FIRST);
+	up(0, SOURCE);
+	cr_expect_eq(live_n, LOGINS_FIRST, "the other side is still under way");
+	/* One of both is over, and it was quick. */
+	up(0, TARGET);
+	cr_expect_eq(live_n, LOGINS_FIRST + 2);
+	refused(1);
+	cr_expect_eq(live_n, LOGINS_FIRST + 2, "the next one, for the one that is gone");
+	/* Those that take long do not count. */
+	advance(limits.login_grace);
+	cr_expect_gt(live_n, LOGINS_FIRST + 32);
+}
+
+Test(daemon_sched, one_that_is_over_is_not_made_to_give_its_other_side)
+{
+	make_mode(SCHED_ONCE);
+	sched_add_server(s, &endpoints[0], 2);
+	sched_add_server(s, &endpoints[1], 1);
+	sched_add_migration(s, "acme", 0, 1);
+	add(0, 2);
+	go();
+	cr_assert(get(0) != NULL && get(1) == NULL);
+	up(0, TARGET);
+	/* Its source has failed; that is told in the next turn of the loop. A turn of the sched comes first. */
+	get(0)->over = true;
+	advance(limits.login_grace);
+	cr_expect_null(get(1));
+	fault(0, SOURCE, CONN_FAULT_TIMEOUT, "no answer");
+	advance(0);
+	cr_expect_not_null(get(1));
 }
 
 Test(daemon_sched, a_check_makes_one_attempt_and_saves_nothing)
