@@ -145,21 +145,23 @@ static void text_folder(struct report *r, const struct ledger_folder *f, const u
 
 static void text_item(struct report *r, const struct ledger_skip *s)
 {
-	char text[PROGRESS_TEXT];
+	char uid[24] = "", size[PROGRESS_TEXT + 2] = "", bytes[PROGRESS_TEXT];
+	size_t columns = table_terminal(stdout), width;
 
 	(void)r;
+	if (s->uid != 0)
+		snprintf(uid, sizeof(uid), ", UID %u", (unsigned)s->uid);
+	if (s->size != 0)
+		snprintf(size, sizeof(size), ", %s", progress_print_bytes(bytes, s->size));
 	printf("    %-8s  ", skip_kind_name(s->kind));
 	table_text(stdout, s->folder_path);
-	if (s->uid != 0)
-		printf(", UID %u", (unsigned)s->uid);
-	if (s->internaldate[0] != '\0') {
-		fputs(", ", stdout);
-		table_text(stdout, s->internaldate);
-	}
-	if (s->size != 0)
-		printf(", %s", progress_print_bytes(text, s->size));
+	fputs(uid, stdout);
+	fputs(s->internaldate[0] != '\0' ? ", " : "", stdout);
+	table_text(stdout, s->internaldate);
+	fputs(size, stdout);
+	width = 14 + table_width(s->folder_path) + strlen(uid) + 2 + strlen(s->internaldate) + strlen(size) + 2;
 	if (s->message_id[0] != '\0') {
-		fputs(", ", stdout);
+		fputs(columns != 0 && width + table_width(s->message_id) > columns ? "\n              " : ", ", stdout);
 		table_text(stdout, s->message_id);
 	}
 	fputs("\n              ", stdout);

@@ -52,6 +52,7 @@ static struct report *report_of(struct verifying *v, const char *mailbox)
 	if (r == NULL || (r->mailbox = strdup(mailbox)) == NULL)
 		abort();
 	r->print.json = v->json;
+	r->print.columns = table_terminal(stdout);
 	r->print.out = tmpfile();
 	if (r->print.out == NULL && v->error == 0)
 		v->error = errno;
@@ -212,18 +213,18 @@ static void on_timer(void *arg)
 {
 	struct verifying *v = arg;
 	const struct sched *s = v->run.sched;
-	uint32_t running = 0, through = v->equal + v->different;
-	uint64_t messages = 0;
-	char text[80], count[PROGRESS_TEXT];
+	uint64_t done = 0, all = 0;
+	char text[128], a[PROGRESS_TEXT], b[PROGRESS_TEXT];
 
 	for (uint32_t i = 0; i < sched_mailboxes(s); i++) {
 		const struct mailbox_progress *p = sched_progress(s, i);
 
-		running += p != NULL;
-		messages += p != NULL ? p->messages_done : 0;
+		done += p != NULL ? p->messages_done : 0;
+		all += p != NULL ? p->messages : 0;
 	}
-	snprintf(text, sizeof(text), "%u of %u compared; %u under way, %s messages looked at", (unsigned)through,
-		(unsigned)sched_mailboxes(s), (unsigned)running, progress_print_count(count, messages));
+	snprintf(text, sizeof(text), "%u of %u mailbox%s compared; under way: %s of %s messages", (unsigned)(v->equal + v->different),
+		(unsigned)sched_mailboxes(s), sched_mailboxes(s) == 1 ? "" : "es", progress_print_count(a, done < all ? done : all),
+		progress_print_count(b, all));
 	progress_wait(&v->progress, text);
 	timer_set(v->timer, SHOW_EVERY);
 }

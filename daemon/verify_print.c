@@ -74,54 +74,61 @@ static void print_difference(FILE *out, const struct verify_item *i, unsigned bi
 	}
 }
 
+static void next_line(FILE *out)
+{
+	fputs("\n                  ", out);
+}
+
 /* "source / target", what it is about on each side. */
 static void print_differences(FILE *out, const struct verify_item *i)
 {
 	for (size_t k = 0; k < ATTRIBUTES; k++) {
 		if ((i->what & attributes[k].bit) == 0 || (attributes[k].bit == COMPARE_SIZE && (i->what & COMPARE_BYTES) != 0))
 			continue;
-		fputs("                  ", out);
+		next_line(out);
 		print_difference(out, i, attributes[k].bit);
-		putc('\n', out);
 	}
 }
 
-static void print_name(FILE *out, const struct verify_item *i)
+/* "UID 17 / 12, 01-Feb-2020 03:04:05 +0000, 12.3 kB" */
+static int print_numbers(char *buf, size_t size, const struct verify_item *i)
 {
 	enum side side = i->uid[SOURCE] != 0 ? SOURCE : TARGET;
-	char text[PROGRESS_TEXT];
+	char uid[32] = "", bytes[PROGRESS_TEXT];
 
 	if (i->uid[SOURCE] != 0 && i->uid[TARGET] != 0)
-		fprintf(out, "UID %u / %u", (unsigned)i->uid[SOURCE], (unsigned)i->uid[TARGET]);
+		snprintf(uid, sizeof(uid), "UID %u / %u", (unsigned)i->uid[SOURCE], (unsigned)i->uid[TARGET]);
 	else if (i->uid[side] != 0)
-		fprintf(out, "UID %u", (unsigned)i->uid[side]);
-	if (i->date[side][0] != '\0') {
-		fputs(", ", out);
-		table_text(out, i->date[side]);
-	}
-	if (i->size[side] != 0)
-		fprintf(out, ", %s", progress_print_bytes(text, i->size[side]));
-	if (i->message_id[0] != '\0') {
-		fputs(", ", out);
-		table_text(out, i->message_id);
-	}
+		snprintf(uid, sizeof(uid), "UID %u", (unsigned)i->uid[side]);
+	return snprintf(buf, size, "%s%s%s%s%s%s%s", i->kind == VERIFY_UNREADABLE ? side_name(i->side) : "",
+		i->kind == VERIFY_UNREADABLE && uid[0] != '\0' ? ", " : "", uid, i->date[side][0] != '\0' ? ", " : "", i->date[side],
+		i->size[side] != 0 ? ", " : "", i->size[side] != 0 ? progress_print_bytes(bytes, i->size[side]) : "");
 }
 
-static void print_item(FILE *out, const struct verify_item *i)
+static void print_item(const struct verify_print *p, const struct verify_item *i)
 {
-	fprintf(out, "    %-12s  ", verify_kind_name(i->kind));
-	if (i->kind == VERIFY_UNREADABLE)
-		fprintf(out, "%s%s", i->side == SOURCE ? "source" : "target", i->uid[i->side] != 0 ? ", " : "");
-	print_name(out, i);
-	if (i->kind == VERIFY_EXTRA || i->kind == VERIFY_TWICE)
-		fputs(i->ours == OURS_YES ? "; ours" : i->ours == OURS_NO ? "; not ours" : "", out);
-	putc('\n', out);
-	print_differences(out, i);
-	if (i->reason[0] != '\0') {
-		fputs("                  ", out);
-		table_text(out, i->reason);
-		putc('\n', out);
+	const char *ours = i->kind != VERIFY_EXTRA && i->kind != VERIFY_TWICE ? "" :
+		i->ours == OURS_YES ? "; ours" : i->ours == OURS_NO ? "; not ours" : "";
+	char numbers[128];
+	size_t width = 18 + strlen(ours);
+
+	fprintf(p->out, "    %-12s  ", verify_kind_name(i->kind));
+	width += (size_t)print_numbers(numbers, sizeof(numbers), i);
+	table_text(p->out, numbers);
+	if (i->message_id[0] != '\0') {
+		if (p->columns != 0 && width + 2 + table_width(i->message_id) > p->columns)
+			next_line(p->out);
+		else
+			fputs(", ", p->out);
+		table_text(p->out, i->message_id);
 	}
+	fputs(ours, p->out);
+	print_differences(p->out, i);
+	if (i->reason[0] != '\0') {
+		next_line(p->out);
+		table_text(p->out, i->reason);
+	}
+	putc('\n', p->out);
 }
 
 static void begin_text(struct verify_print *p, const struct verify_folder *f)
@@ -153,7 +160,7 @@ static void print_text(struct verify_print *p, const struct verify_event *ev)
 		break;
 	case VERIFY_ITEM:
 		begin_text(p, f);
-		print_item(p->out, ev->item);
+		print_item(p, ev->item);
 		break;
 	case VERIFY_FOLDER_END:
 		if (f->source_path[0] == '\0')

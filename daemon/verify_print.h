@@ -7,10 +7,11 @@
 #include "record.h"
 #include "verify.h"
 
-/* Begins as zeroes, but for `out` and `json`. */
+/* Begins as zeroes, but for `out`, `json` and `columns`. */
 struct verify_print {
 	FILE *out;
 	bool json;
+	size_t columns; /* of the terminal: what does not fit goes on in the next line; 0: there is none */
 	bool folder, item; /* one was written already (JSON: of this list; text: of this folder) */
 };
 

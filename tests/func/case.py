@@ -5,13 +5,17 @@
         case.configure({"old": site(old), "new": site(new)}, {"m": ("old", "new", [login("ann")])})
         case.run("once").exits(0)"""
 import csv
+import fcntl
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 import time
 
 from lab import process, reader
@@ -177,6 +181,25 @@ class Case:
 
     def run(self, command, *arguments, patience=PATIENCE, **options):
         return self.start(command, *arguments, **options).wait(patience)
+
+    def on_terminal(self, *argv, environment=None):
+        """Runs it with a terminal of 80 columns; returns (exit code, all that was shown)."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GODWIT", "LC_", "LANG", "NO_COLOR"))}
+        child = process.start([GODWIT, *argv], stdout=its, stderr=its, cwd=self.folder,
+                              env={**kept, "LC_ALL": "C.UTF-8", "TERM": "xterm", **(environment or {})})
+        os.close(its)
+        shown, end = b"", time.monotonic() + PATIENCE
+        try:
+            while time.monotonic() < end and (data := os.read(ours, 65536)):
+                shown += data
+        except OSError:
+            pass  # the other end is closed
+        os.close(ours)
+        child.wait(PATIENCE)
+        process._running.remove(child)
+        return child.returncode, shown.decode("utf-8", "replace").replace("\r\n", "\n")
 
     # --- configuration --------------------------------------------------------------------------------------------------
 

@@ -240,25 +240,14 @@ def test_a_ledger_that_cannot_be_read(case):
 
 
 def test_colour_only_on_a_terminal(case):
-    import pty
-    import subprocess
-
-    from func.case import GODWIT
-
     setting(case)
     case.run("once").exits(1)
     for extra, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
-        master, slave = pty.openpty()
-        child = subprocess.Popen([GODWIT, "status", "-c", str(case.config)], stdout=slave, stderr=slave, stdin=slave,
-                                 env={**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm", **extra})
-        os.close(slave)
-        shown = b""
-        try:
-            while data := os.read(master, 65536):
-                shown += data
-        except OSError:
-            pass
-        os.close(master)
-        assert child.wait(60) == 0
-        assert (b"\x1b[31m" in shown) == coloured, shown
-        assert all(len(re.sub(r"\x1b\[\d+m", "", x)) <= 80 for x in shown.decode().splitlines()), shown
+        code, shown = case.on_terminal("status", "-c", str(case.config), environment=extra)
+        assert code == 0 and ("\x1b[31m" in shown) == coloured, shown
+        assert "m/carl" in shown and not too_wide(shown), shown
+    assert not too_wide(case.on_terminal("report", "-c", str(case.config))[1])
+
+
+def too_wide(shown):
+    return [x for x in shown.splitlines() if len(re.sub(r"\x1b\[[\d;]*[mK]", "", x.rpartition("\r")[2])) > 80]

@@ -203,6 +203,23 @@ def test_a_new_UIDVALIDITY_makes_the_ledger_void(case):
     assert items(look(case, code=1))[0]["reason"] is None
 
 
+def test_on_a_terminal(case):
+    """What does not fit into 80 columns goes on in the next line; how far it is, is drawn and taken away."""
+    source = fakes.box(3)
+    for m in source.folder("INBOX").messages:
+        m.body = b"Message-ID: <a.name.as.long.as.they.are.today.%d@example.org>\r\n\r\nx\r\n" % m.uid
+        m.size = m.announced_size = len(m.body)
+    target = fakes.box(hook=lambda name, _n, _l: ("delay", 0.5) if name == "EXAMINE" else None)
+    target.folder("INBOX").add(size=200)
+    case.pair(case.serve(mailbox(source)), case.serve(mailbox(target)), [login("ann")])
+    code, shown = case.on_terminal("verify", "-c", str(case.config))
+    lines = [x.rpartition("\r")[2].replace("\x1b[K", "") for x in shown.split("\n")]
+    assert code == 1 and "0 of 1 mailbox compared; under way: " in shown, shown
+    assert lines[0].startswith("m/ann: different: 0 of 3 messages equal in 1 folder; 3 missing; 1 extra"), lines
+    assert " " * 18 + "<a.name.as.long.as.they.are.today.2@example.org>" in lines, lines
+    assert not [x for x in lines[1:] if len(x) > 80], lines
+
+
 def test_verify_is_told_by_help(case):
     text = case.run("help", "verify").exits(0).out
     assert "--deep" in text and "--ignore-flags" in text and "verify" in case.run("help").out
