@@ -114,11 +114,12 @@ def test_growth_is_told_as_an_exponent(case):
 
 def test_the_end_of_the_good_ones_is_read_from_the_log(case):
     said = case.folder / "said"
-    said.write_text("0.1 godwit: bench/t1-bad1: started\n2.5 godwit: bench/t1-bad1: synced: 1 copied, 0 adopted, 0 left out\n"
-                    "3.5 godwit: bench/t1-bad10: synced: 1 copied, 0 adopted, 0 left out\n9.9 godwit: warning: bench/t1-bad-bad0: failed\n")
+    said.write_text("0.1 godwit: bench/t1-bad1: started\n1.5 godwit: bench/t1-bad10: synced: 1 copied, 0 adopted, 0 left out\n"
+                    "3.5 godwit: bench/t1-bad1: synced: 1 copied, 0 adopted, 0 left out\n9.9 godwit: warning: bench/t1-bad-bad0: failed\n")
     result = Result(wall=10.0)
     assert godwit.last_synced(str(said), {"t1-bad1", "t1-bad10"}, result) == (3.5, "")
-    assert godwit.last_synced(str(said), {"t1-bad1"}, result) == (2.5, "")
+    assert godwit.last_synced(str(said), {"t1-bad1"}, result) == (3.5, "")
+    assert godwit.last_synced(str(said), {"t1-bad10"}, result) == (1.5, "")
     wall, wrong = godwit.last_synced(str(said), {"t1-bad1", "t1-bad2"}, result)
     assert wall == 10.0 and "1 mailbox" in wrong
 
