@@ -123,7 +123,7 @@ def measure(args, record, program, folder):
         todo = [plan.dataclasses.replace(c, tools=c.tools + (name,) if c.tools else ()) for c in todo]
     own = args.shape or args.rtt or args.tools or args.plain or args.messages
     everything = not (args.growth or args.memory or own)
-    record.add("settings", machine=page.machine(), versions=page.versions(program, dovecot.find_binary()),
+    record.add("settings", machine=page.machine(folder), versions=page.versions(program, dovecot.find_binary()),
                date=datetime.date.today().isoformat(), command=shlex.join(["scripts/bench", *sys.argv[1:]]))
     with cells.Bench(folder, record, tools, args.slow, deadline, bool(args.keep)) as bench:
         bench.calibrate(now=True)

@@ -21,14 +21,22 @@ def _first_line(*command):
     return (done.stdout.splitlines() or ["?"])[0].strip()
 
 
-def machine():
-    """{what: words}"""
+def _mount(folder):
+    """On what kind of file system a folder lies."""
+    folder = os.path.realpath(folder) + "/"
+    with open("/proc/mounts") as file:
+        mounts = [line.split()[1:3] for line in file]
+    return max(((where, kind) for where, kind in mounts if folder.startswith(where.rstrip("/") + "/")), key=lambda m: len(m[0]))[1]
+
+
+def machine(folder):
+    """{what: words}; `folder`: where the servers keep their mail."""
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
     with open("/proc/meminfo") as file:
         memory = int(file.readline().split()[1])
     return {"processor": "%d × %s" % (os.cpu_count(), model[1] if model else platform.machine()), "memory": "%.0f GB" % (memory / 1e6),
-            "kernel": platform.release()}
+            "kernel": platform.release(), "mail on": _mount(folder)}
 
 
 def versions(program, dovecot):

@@ -25,7 +25,7 @@ def _gnuplot(folder, name, script, data):
     blocks = "".join("$%s << EOD\n%s\nEOD\n" % (block, "\n".join(" ".join(map(str, row)) for row in rows)) for block, rows in data.items())
     for kind, terminal in TERMINALS:
         text = "set terminal %s\nset output '%s'\n%s%s%s\n" % (terminal, os.path.join(folder, "%s.%s" % (name, kind)), HEAD, blocks, script)
-        done = subprocess.run(["gnuplot"], input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60)
+        done = subprocess.run(["gnuplot"], input=text, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60)
         if done.returncode:
             raise RuntimeError("gnuplot: %s: %s" % (name, done.stdout.strip()[-1000:]))
     return name
@@ -138,5 +138,5 @@ def draw(folder, views, record):
         return [], "gnuplot is not installed (Debian: gnuplot-nox)"
     try:
         return [*throughput(folder, views), *limits(folder, views), *memory(folder, record), *growth(folder, record)], ""
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         return [], str(error)
