@@ -1,10 +1,12 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +14,9 @@
 /* One line, its newline included: some readers of a pipe or of the journal take no more. */
 #define LINE_MAX_BYTES 8192
 #define CUT_MARK "..."
+/* What is kept for a reader that does not read, and how much is written at once when poll() says that there is room: a pipe has room for that. */
+#define BACKLOG_BYTES ((size_t)256 * 1024)
+#define WRITE_BYTES ((size_t)4096)
 
 static enum log_level level_now = LOG_LEVEL_NOTICE;
 static bool timestamps;
@@ -20,6 +25,15 @@ static struct {
 	void (*after)(void *);
 	void *arg;
 } guard;
+
+/* Not yet written. */
+static struct {
+	char *p; /* BACKLOG_BYTES, from the first need on */
+	size_t n;
+	unsigned long lost; /* lines, since the last one that was kept */
+	void (*behind)(void *);
+	void *arg;
+} backlog;
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -213,6 +227,95 @@ __attribute__((format(printf, 2, 0))) static void line_text(struct line *l, cons
 	l->cut = l->cut || cut;
 }
 
+/* Writes what can be written without waiting longer than that; returns how much. What nobody can ever read counts as written. */
+static size_t write_some(const char *p, size_t n, int wait_ms)
+{
+	size_t done = 0;
+	while (done < n) {
+		struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+		size_t piece = n - done < WRITE_BYTES ? n - done : WRITE_BYTES;
+		int ready = poll(&fd, 1, wait_ms);
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready == 0)
+			break;
+		ssize_t r = write(STDERR_FILENO, p + done, piece);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0 && errno == EAGAIN)
+			break;
+		if (r < 0)
+			return n;
+		done += (size_t)r;
+	}
+	return done;
+}
+
+static bool keep(const char *p, size_t n)
+{
+	if (backlog.p == NULL)
+		backlog.p = malloc(BACKLOG_BYTES);
+	if (backlog.p == NULL || n > BACKLOG_BYTES - backlog.n)
+		return false;
+	memcpy(backlog.p + backlog.n, p, n);
+	backlog.n += n;
+	return true;
+}
+
+static void write_or_keep(const char *p, size_t n)
+{
+	size_t done = backlog.n == 0 ? write_some(p, n, 0) : 0;
+	bool was_behind = backlog.n > 0;
+	if (done == n)
+		return;
+	/* Of a line that was begun the rest must follow: there is always room for that, for then nothing is kept. */
+	if (!keep(p + done, n - done))
+		backlog.lost++;
+	else if (!was_behind && backlog.behind != NULL)
+		backlog.behind(backlog.arg);
+}
+
+static void tell_lost(void)
+{
+	char text[96];
+	if (backlog.lost == 0 || backlog.n > 0)
+		return;
+	int n = snprintf(text, sizeof(text), "godwit: warning: %lu line%s of the log lost: nobody has read %s\n", backlog.lost,
+		backlog.lost == 1 ? "" : "s", backlog.lost == 1 ? "it" : "them");
+	backlog.lost = 0;
+	write_or_keep(text, (size_t)n);
+}
+
+static bool flush(int wait_ms)
+{
+	size_t done = write_some(backlog.p, backlog.n, wait_ms);
+	backlog.n -= done;
+	if (backlog.n > 0)
+		memmove(backlog.p, backlog.p + done, backlog.n);
+	tell_lost();
+	return backlog.n == 0;
+}
+
+bool log_flush(void)
+{
+	return backlog.n == 0 || flush(0);
+}
+
+void log_end(int wait_ms)
+{
+	if (backlog.n > 0)
+		flush(wait_ms);
+	free(backlog.p);
+	backlog.p = NULL;
+	backlog.n = backlog.lost = 0;
+}
+
+void log_set_behind(void (*fn)(void *), void *arg)
+{
+	backlog.behind = fn;
+	backlog.arg = arg;
+}
+
 static void line_write(struct line *l)
 {
 	if (l->cut) {
@@ -220,10 +323,8 @@ static void line_write(struct line *l)
 		l->n += sizeof(CUT_MARK) - 1;
 	}
 	l->p[l->n++] = '\n';
-	ssize_t r;
-	do
-		r = write(STDERR_FILENO, l->p, l->n);
-	while (r < 0 && errno == EINTR);
+	log_flush();
+	write_or_keep(l->p, l->n);
 }
 
 void log_event(enum log_kind kind, const struct log_context *ctx, const char *format, ...)

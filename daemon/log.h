@@ -2,11 +2,14 @@
  * log: lines for people on stderr. A line says where (mailbox, side, folder, UID) from its context, then what. One line for one
  * transition of a mailbox, none for a message at the normal level.
  *
+ * Nobody waits for a reader of stderr: what it does not take is kept, up to 256 KB, and written later; what is too much is lost, and that is said.
+ *
  * Each kind of line is a row of logs.def: name, level. Secrets never reach this module: whoever has one does not log it.
  */
 #ifndef GODWIT_LOG_H
 #define GODWIT_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "side.h"
@@ -42,6 +45,11 @@ void log_set_guard(void (*before)(void *), void (*after)(void *), void *arg);
 /* Control characters in the arguments' bytes are shown as \xNN: a server's words cannot forge a line. */
 void log_event(enum log_kind kind, const struct log_context *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Called when lines begin to be kept: log_flush() is due now and then until it says that all is written. NULL: nobody. */
+void log_set_behind(void (*fn)(void *), void *arg);
+bool log_flush(void);
+/* At the end of the process: waits for the reader, so long for each 4 KB. */
+void log_end(int wait_ms);
 const char *log_kind_name(enum log_kind kind);
 
 #endif

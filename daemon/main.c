@@ -1,5 +1,6 @@
 /* main: what holds for the whole process, then the command. */
 #include "command.h"
+#include "log.h"
 #include "run.h"
 
 #include <curl/curl.h>
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
 		return EXIT_CONFIGURATION;
 	}
 	int rc = c->run(argc - 1, argv + 1);
+	log_end(1000);
 	curl_global_cleanup();
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fputs("godwit: standard output cannot be written\n", stderr);

@@ -16,6 +16,8 @@
 #define KEEPALIVE (2 * 60 * 1000u)
 /* Descriptors for all but connections: loop, ledger, lists, name service. */
 #define FILES_BESIDE 64u
+/* ms between two attempts to write what the reader of the log has not taken */
+#define LOG_AGAIN 100
 
 static void say(const char *text)
 {
@@ -165,6 +167,17 @@ static void clock_arm(void *arg, uint64_t ms)
 static void on_timer(void *arg)
 {
 	sched_tick(((struct run *)arg)->sched);
+}
+
+static void on_log_behind(void *arg)
+{
+	timer_set(((struct run *)arg)->log_timer, LOG_AGAIN);
+}
+
+static void on_log_timer(void *arg)
+{
+	if (!log_flush())
+		on_log_behind(arg);
 }
 
 static char **names_make(const struct run *r)
@@ -361,11 +374,13 @@ int run_open(struct run *r)
 	r->dialer = dialer_new(r->loop);
 	r->pool = pool_new(r->loop);
 	r->timer = timer_new(r->loop, on_timer, r);
+	r->log_timer = timer_new(r->loop, on_log_timer, r);
 	r->signals[0] = loop_signal_new(r->loop, SIGINT, on_signal, r);
 	r->signals[1] = loop_signal_new(r->loop, SIGTERM, on_signal, r);
 	r->left_out = calloc(conf->migration_n, sizeof(*r->left_out));
-	if (r->dialer == NULL || r->pool == NULL || r->timer == NULL || r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
+	if (r->dialer == NULL || r->pool == NULL || r->timer == NULL || r->log_timer == NULL || r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
 		abort();
+	log_set_behind(on_log_behind, r);
 	r->env = (struct mailbox_env){
 		.loop = r->loop,
 		.dialer = r->dialer,
@@ -430,7 +445,9 @@ void run_done(struct run *r)
 	pool_free(&r->pool);
 	ledger_close(&r->ledger);
 	dialer_free(&r->dialer);
+	log_set_behind(NULL, NULL);
 	timer_free(&r->timer);
+	timer_free(&r->log_timer);
 	loop_signal_free(&r->signals[0]);
 	loop_signal_free(&r->signals[1]);
 	loop_free(&r->loop);

@@ -51,6 +51,7 @@ struct run {
 	struct mailbox_env env;
 	struct sched *sched;
 	struct timer *timer;
+	struct timer *log_timer;    /* while lines of the log wait for their reader */
 	struct loop_signal *signals[2];
 
 	bool sched_started, finishing, broken;

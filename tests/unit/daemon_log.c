@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,106 @@ Test(daemon_log, a_line_says_where_and_what)
 	grab();
 	log_event(LOG_FOLDER_FENCED, &(struct log_context){ .migration = "acme", .folder = "INBOX" }, "UIDVALIDITY changed");
 	cr_assert_str_eq(grabbed(), "godwit: warning: acme: folder \"INBOX\": UIDVALIDITY changed\n");
+}
+
+/* A pipe with room for one page, and a reader who comes late. */
+static void grab_little(void)
+{
+	grab();
+	cr_assert_geq(fcntl(in, F_SETPIPE_SZ, 4096), 4096);
+}
+
+static int behind;
+
+static void on_behind(void *arg)
+{
+	cr_assert_eq(arg, &behind);
+	behind++;
+}
+
+/* Reads line by line; checks that they are numbered from `first`. Returns the next number. */
+static int read_lines(int first, char *rest, size_t *rest_n)
+{
+	char bytes[8192];
+	ssize_t n;
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			cr_assert_lt(*rest_n, 400);
+			rest[(*rest_n)++] = bytes[i];
+			if (bytes[i] != '\n')
+				continue;
+			char want[64];
+			snprintf(want, sizeof(want), "godwit: line %d ", first);
+			if (strncmp(rest, want, strlen(want)) != 0)
+				return first;
+			first++;
+			*rest_n = 0;
+		}
+	return first;
+}
+
+Test(daemon_log, a_reader_who_is_late_gets_all_in_order_and_nobody_waits_for_him, .timeout = 20)
+{
+	static char rest[512];
+	size_t rest_n = 0;
+	int next = 0;
+	behind = 0;
+	log_set_behind(on_behind, &behind);
+	grab_little();
+	for (int i = 0; i < 1000; i++)
+		log_event(LOG_STOPPING, NULL, "line %d %0150d", i, 0);
+	cr_assert_eq(behind, 1);
+	cr_assert(!log_flush());
+	do
+		next = read_lines(next, rest, &rest_n);
+	while (!log_flush());
+	next = read_lines(next, rest, &rest_n);
+	cr_assert_eq(next, 1000, "after %d: %s", next, rest);
+	log_event(LOG_STOPPING, NULL, "line %d now", 1000);
+	cr_assert_eq(read_lines(next, rest, &rest_n), 1001);
+	cr_assert_eq(behind, 1);
+	grabbed();
+	log_set_behind(NULL, NULL);
+	log_end(0);
+}
+
+Test(daemon_log, what_is_too_much_is_lost_and_that_is_said, .timeout = 20)
+{
+	static char rest[512];
+	size_t rest_n = 0;
+	int next = 0;
+	grab_little();
+	for (int i = 0; i < 10000; i++)
+		log_event(LOG_STOPPING, NULL, "line %d %0150d", i, 0);
+	do
+		next = read_lines(next, rest, &rest_n);
+	while (!log_flush());
+	next = read_lines(next, rest, &rest_n);
+	cr_assert(next > 1000 && next < 3000, "%d", next);
+	char want[96];
+	snprintf(want, sizeof(want), "godwit: warning: %d lines of the log lost: nobody has read them\n", 10000 - next);
+	rest[rest_n] = '\0';
+	cr_assert_str_eq(rest, want);
+	grabbed();
+	/* Nobody reads what is left: the end does not wait for long. */
+	grab_little();
+	for (int i = 0; i < 1000; i++)
+		log_event(LOG_STOPPING, NULL, "line %d %0150d", i, 0);
+	log_end(10);
+	grabbed();
+}
+
+Test(daemon_log, a_reader_who_is_gone_is_no_reader, .timeout = 20)
+{
+	signal(SIGPIPE, SIG_IGN);
+	grab_little();
+	for (int i = 0; i < 100; i++)
+		log_event(LOG_STOPPING, NULL, "line %d %0150d", i, 0);
+	close(in);
+	cr_assert(log_flush());
+	log_event(LOG_STOPPING, NULL, "to nobody");
+	dup2(old_stderr, STDERR_FILENO);
+	log_end(0);
 }
 
 Test(daemon_log, level_words)
