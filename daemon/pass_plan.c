@@ -34,13 +34,18 @@ static int keep_wire(struct pass *p, struct span path, struct span *ret)
 	return err;
 }
 
+static int row_order(const void *a, const void *b)
+{
+	const struct ledger_folder *x = a, *y = b;
+	int order = strcmp(x->source_path, y->source_path);
+
+	return order != 0 ? order : strcmp(x->target_path, y->target_path);
+}
+
+/* The rows are in order: a mailbox may have ten thousand folders. */
 static const struct ledger_folder *known_row(const struct pass *p, const struct folder *f)
 {
-	for (size_t i = 0; i < p->row_n; i++)
-		if (strcmp(p->row[i].source_path, f->row.source_path) == 0 &&
-			strcmp(p->row[i].target_path, f->row.target_path) == 0)
-			return &p->row[i];
-	return NULL;
+	return p->row_n != 0 ? bsearch(&f->row, p->row, p->row_n, sizeof(*p->row), row_order) : NULL;
 }
 
 /* What the ledger knows, if it is still about the same folders (a changed UIDVALIDITY, or a target folder that is gone, is a fence). */
@@ -247,6 +252,8 @@ int pass_plan(struct pass *p)
 	p->folder = calloc(from->folder_n + 1, sizeof(*p->folder));
 	if (p->folder == NULL)
 		return PROTO_ERR_NOMEM;
+	if (p->row_n > 1)
+		qsort(p->row, p->row_n, sizeof(*p->row), row_order);
 	for (size_t i = 0; i < from->folder_n && err == 0; i++) {
 		if ((from->folder[i].attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) != 0)
 			continue; /* a mere level of the hierarchy */
