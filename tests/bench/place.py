@@ -1,7 +1,6 @@
 """Where it happens: two Dovecots, the proxies between, the mail of the source, and fresh users on the target."""
 import concurrent.futures
 import os
-import shutil
 
 from lab import fill
 from lab.dovecot import Dovecot
@@ -101,9 +100,13 @@ class Place:
         return users
 
     def forget(self, users):
+        """Gives back the space, but not the files: ext4 does not use an inode again in the first minute, and whoever makes a file walks over
+        all of those, one by one. The run that follows would pay for it with up to three times the CPU of its servers."""
         for user in users:
             self.target.remove_user(user)
-            shutil.rmtree(self.target.mail_path(user), ignore_errors=True)
+            for folder, _, files in os.walk(self.target.mail_path(user)):
+                for name in files:
+                    os.truncate(os.path.join(folder, name), 0)
 
 
 def folders(client):
