@@ -8,10 +8,10 @@
 
 static void on_poll(uv_poll_t *h, int status, int events);
 
-const char *conn_where(const struct conn *c, char *text, size_t size)
+const char *conn_where(const struct conn *c, char text[CONN_WHERE])
 {
 	bool v6 = strchr(c->ep->host, ':') != NULL;
-	snprintf(text, size, "%s%s%s:%u", v6 ? "[" : "", c->ep->host, v6 ? "]" : "", (unsigned)c->ep->port);
+	snprintf(text, CONN_WHERE, "%s%s%s:%u", v6 ? "[" : "", c->ep->host, v6 ? "]" : "", (unsigned)c->ep->port);
 	return text;
 }
 
@@ -109,18 +109,28 @@ static void poll_update(struct conn *c)
 
 static bool tell_broken(struct conn *c)
 {
-	struct conn_failure f = { .fault = c->broken, .code = CODE_NONE };
-	char where[300];
-	conn_where(c, where, sizeof(where));
-	if (c->broken == CONN_FAULT_MEMORY)
-		snprintf(f.text, sizeof(f.text), "out of memory for the connection to %s", where);
-	else if (c->broken == CONN_FAULT_CONNECT)
-		snprintf(f.text, sizeof(f.text), "cannot connect to %s: %s", where, curl_easy_strerror(c->write_error));
-	else if (c->write_error != CURLE_OK)
-		snprintf(f.text, sizeof(f.text), "the connection to %s was lost: %s", where,
-			c->why != NULL ? c->why : curl_easy_strerror(c->write_error));
-	else
-		snprintf(f.text, sizeof(f.text), "%s closed the connection", where);
+	struct conn_failure f;
+	char where[CONN_WHERE];
+	conn_where(c, where);
+	switch (c->broken) {
+	case CONN_FAULT_MEMORY:
+		conn_failure_set(&f, c->broken, CODE_NONE, "out of memory for the connection to %s", where);
+		break;
+	case CONN_FAULT_RESOLVE:
+		conn_failure_set(&f, c->broken, CODE_NONE, "the host name %s has no address, or no name server answers (%s)", c->ep->host,
+			c->why);
+		break;
+	case CONN_FAULT_FILES:
+	case CONN_FAULT_CONNECT:
+		conn_failure_set(&f, c->broken, CODE_NONE, "cannot connect to %s: %s", where, c->why);
+		break;
+	default:
+		if (c->write_error != CURLE_OK)
+			conn_failure_set(&f, c->broken, CODE_NONE, "the connection to %s was lost: %s", where,
+				c->why != NULL ? c->why : curl_easy_strerror(c->write_error));
+		else
+			conn_failure_set(&f, c->broken, CODE_NONE, "%s closed the connection", where);
+	}
 	return conn_tell_down(c, &f);
 }
 

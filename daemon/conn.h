@@ -1,6 +1,7 @@
 /*
- * conn: bytes to and from one server. libcurl gets there (names, happy eyeballs, TLS, STARTTLS, login) through
+ * conn: bytes to and from one server. libcurl gets there (happy eyeballs, TLS, STARTTLS, login) through
  * CURLOPT_CONNECT_ONLY on its multi-socket interface; from then on the connection is ours: bytes in, bytes out, pause and resume.
+ * A name is looked up once for all that dial it (resolve.h), and TLS sessions are resumed among connections with the same endpoint.
  *
  * All that happens is told to the owner's funnel as one of the events below. A conn is the owner's from conn_dial() until
  * conn_close(), which may be called from within the funnel; nothing is told after it. After CONN_DOWN nothing more comes, the conn is still to be closed.
@@ -39,6 +40,7 @@ enum conn_fault {
 	CONN_FAULT_LOGIN,     /* the server refused the login */
 	CONN_FAULT_LOST,      /* closed or reset */
 	CONN_FAULT_GARBAGE,   /* the other end does not speak IMAP */
+	CONN_FAULT_FILES,     /* this process may not open more files; the server has no part in it */
 	CONN_FAULT_MEMORY
 };
 
@@ -46,6 +48,7 @@ struct conn_failure {
 	enum conn_fault fault;
 	enum code code;       /* response code of the server's words, or CODE_NONE */
 	bool bye;             /* the words came in a BYE */
+	bool greeted;         /* the server had greeted before the login failed */
 	char text[512];       /* one line for people: the server's own words for a refused login, else what went wrong and where */
 };
 
@@ -93,6 +96,8 @@ bool conn_is_full(const struct conn *c);
 /* Stops reading / goes on reading; going on re-delivers kept bytes first, at the next turn of the loop, without waiting for the socket. */
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
+/* How the bytes are protected: "TLSv1.3, resumed", "TLSv1.3", "TLS" when no more is known, or "plaintext". */
+const char *conn_describe(const struct conn *c, char *text, size_t size);
 /* Bytes read and written since the login, for deadlines and reports. */
 uint64_t conn_bytes_in(const struct conn *c);
 uint64_t conn_bytes_out(const struct conn *c);

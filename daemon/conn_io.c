@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -167,4 +168,15 @@ CURLcode conn_io_send(struct conn *c, const char *p, size_t n, size_t *ret)
 		break;
 	}
 	return curl_send(c, p, n, ret);
+}
+
+const char *conn_describe(const struct conn *c, char *text, size_t size)
+{
+	if (!c->tls)
+		snprintf(text, size, "plaintext");
+	else if (c->ssl == NULL)
+		snprintf(text, size, "TLS");
+	else
+		snprintf(text, size, "%s%s", SSL_get_version(c->ssl), SSL_session_reused(c->ssl) ? ", resumed" : "");
+	return text;
 }

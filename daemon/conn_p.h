@@ -1,9 +1,11 @@
-/* conn_p: what conn.c (events), conn_io.c (bytes) and conn_dial.c (getting there) share. */
+/* conn_p: what conn.c (events), conn_io.c (bytes), conn_dialer.c (curl on the loop), conn_dial.c (getting there), conn_site.c and conn_failure.c share. */
 #ifndef GODWIT_CONN_P_H
 #define GODWIT_CONN_P_H
 
 #include "buf.h"
 #include "conn.h"
+#include "conn_words.h"
+#include "resolve.h"
 
 #include <curl/curl.h>
 #include <sys/queue.h>
@@ -23,11 +25,17 @@
 #define CONN_LOW_WATER (16u * 1024)
 #define CONN_OUT_CAP (8u * 1024 * 1024)
 
+/* Room for a host and a port. */
+#define CONN_WHERE 300
+
 TAILQ_HEAD(conn_queue, conn);
+struct site;
 
 struct dialer {
 	struct loop *loop;
 	CURLM *multi;             /* NULL: the dialer is being freed */
+	struct resolver *resolver;
+	SLIST_HEAD(, site) sites; /* as many as there are servers */
 	uv_timer_t timer;         /* curl's */
 	uv_idle_t idle;           /* runs while the queue is not empty */
 	uv_prepare_t prepare;     /* runs while `unsent` is not empty */
@@ -53,7 +61,20 @@ enum conn_way {
 	CONN_WAY_TLS
 };
 
-struct dialing;
+/* While libcurl is at work, and before. */
+struct dialing {
+	struct conn_words words;
+	const struct credentials *login;
+	struct timer *timer;
+	struct waiting *waiting;    /* for the name's addresses, or NULL */
+	struct curl_slist *resolve; /* these, for libcurl */
+	uint64_t started;           /* loop_now() */
+	uint64_t resolved;          /* the same, when libcurl began */
+	int no_files;               /* EMFILE or ENFILE where that kept us from opening a socket, or 0 */
+	char error[CURL_ERROR_SIZE];
+	char url[];
+};
+
 struct ssl_st;
 
 struct conn {
@@ -126,6 +147,31 @@ bool conn_io_knows_tls(void);
 
 void dialing_free(struct dialing **g);
 /* "HOST:PORT", for the texts of failures. */
-const char *conn_where(const struct conn *c, char *text, size_t size);
+const char *conn_where(const struct conn *c, char text[CONN_WHERE]);
+
+/* --- conn_dial.c --- */
+
+/* libcurl is through. */
+void conn_dial_done(struct conn *c, CURLcode result);
+
+/* --- conn_failure.c --- */
+
+void conn_failure_set(struct conn_failure *f, enum conn_fault fault, enum code code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* libcurl gave up. */
+void conn_failure_of(struct conn_failure *f, CURLcode result, struct conn *c);
+/* We did, behind a BYE. */
+void conn_failure_of_bye(struct conn_failure *f, struct conn *c);
+
+/* --- conn_site.c --- */
+
+/* What is common to all connections with such an endpoint, for the life of the dialer. NULL when memory is out. */
+struct site *conn_site(struct dialer *d, const struct endpoint *ep);
+/* Its TLS sessions are kept, and resumed. */
+CURLcode conn_site_join(struct site *s, CURL *easy);
+/* A TLS session may be the reason why a dial failed. */
+void conn_site_forget(struct dialer *d, const struct endpoint *ep);
+/* No connection is left. */
+void conn_sites_done(struct dialer *d);
 
 #endif

@@ -70,7 +70,7 @@ void outcome_of_reply(struct outcome *ret, enum side side, enum command command,
 void outcome_of_failure(struct outcome *ret, enum side side, enum outcome_at at, const struct conn_failure *f)
 {
 	struct outcome o = { .radius = RADIUS_CONNECTION, .heal = HEAL_TIME, .at = at, .side = side, .fault = f->fault,
-		.code = f->code };
+		.greeted = f->greeted, .code = f->code };
 
 	o.refused = f->fault == CONN_FAULT_LOGIN || f->fault == CONN_FAULT_TLS || f->fault == CONN_FAULT_NO_TLS;
 	snprintf(o.text, sizeof(o.text), "%s", f->text);

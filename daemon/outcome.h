@@ -36,6 +36,7 @@ struct outcome {
 	enum outcome_at at;
 	enum side side;
 	enum conn_fault fault; /* for failures of a connection */
+	bool greeted;          /* the same: the server was there, and had greeted */
 	bool refused;          /* a credential or certificate was refused */
 	enum code code;
 	char text[512];        /* one line, the server's own words where it had any */

@@ -457,8 +457,16 @@ static void take_data(struct peer *p, struct span *data)
 
 static void on_timer(void *arg);
 
+static void log_up(const struct peer *p)
+{
+	struct log_context ctx = { .server = p->ep->server, .side = (int)p->side + 1 };
+	char text[64];
+	log_event(LOG_DIAL, &ctx, "logged in to server %s (%s)", p->ep->server, conn_describe(p->conn, text, sizeof(text)));
+}
+
 static void on_up(struct peer *p, const struct resp_caps *caps)
 {
+	log_up(p);
 	p->session = session_new(NULL);
 	p->timer = timer_new(p->loop, on_timer, p);
 	if (p->session == NULL || p->timer == NULL) {

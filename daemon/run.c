@@ -115,11 +115,16 @@ int run_load(struct run *r, const char *file)
 
 static uint64_t files_needed(const struct conf *conf, enum sched_mode mode)
 {
-	uint64_t connections = 0;
+	uint64_t all = 0, each = 0;
 	uint64_t mailboxes = (uint64_t)conf->max_mailboxes + (uint64_t)conf->max_mailboxes / 8 + 1;
 	for (size_t i = 0; i < conf->server_n; i++)
-		connections += (uint64_t)conf->servers[i].max_connections;
-	return (connections < SIDES * mailboxes ? connections : SIDES * mailboxes) + FILES_BESIDE +
+		all += (uint64_t)conf->servers[i].max_connections;
+	for (size_t i = 0; i < conf->migration_n; i++) {
+		const struct conf_migration *m = &conf->migrations[i];
+		uint64_t n = (uint64_t)m->source->connections_per_mailbox + (uint64_t)m->target->connections_per_mailbox;
+		each = n > each ? n : each;
+	}
+	return (all < each * mailboxes ? all : each * mailboxes) + FILES_BESIDE +
 		(mode == SCHED_VERIFY ? mailboxes : 0); /* what is to be told of each waits in a file */
 }
 

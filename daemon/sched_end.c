@@ -77,7 +77,7 @@ static bool is_connect_failure(const struct sched *s, const struct server *serve
 	case CONN_FAULT_NO_TLS:
 		return true;
 	case CONN_FAULT_TIMEOUT:
-		return !server_is_used(s, server);
+		return !o->greeted || !server_is_used(s, server);
 	default:
 		return false;
 	}

@@ -1,5 +1,6 @@
 """Encryption: what is not proved is refused, with the reason; plaintext only where it is asked for by name."""
 import os
+import subprocess
 import tempfile
 
 from func import fakes, shared
@@ -123,3 +124,54 @@ def test_commands_injected_before_STARTTLS_are_not_taken(case):
     server = case.serve(behave, tls="starttls", cert=authority().good())
     attempt(case, server, ca_file=authority().ca_file)
     assert not [x for x in server.commands() if "LOGIN" in x.upper() or "AUTHENTICATE" in x.upper()], server.commands()
+
+
+def test_later_connections_resume_the_TLS_session_of_the_first(case):
+    """Against Dovecot, whose login process keeps its keys while it lives: 2.3 in the lab has one for all, 2.4 one for each."""
+    old, new = shared.old(), shared.new()
+    users = [shared.user(old, new) for _ in range(4)]
+    for how in ("imaps", "starttls"):
+        case.pair(site(old, how), site(new, how), [login(user) for user in users], max_mailboxes=1)
+        program = case.run("once", "--log-level", "debug").exits(0)
+        for name in ("old", "new"):
+            assert len(program.lines(r"logged in to server %s \(TLSv1\.[23]" % name)) >= 4
+            resumed = program.lines(r"logged in to server %s \(TLSv1\.[23], resumed\)" % name)
+            # The first ones may be under way together.
+            assert len(resumed) >= 2 or old.syntax != "2.3", program.lines("logged in to")
+        case.forget()
+
+
+LOOKUPS = r"""
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	size_t n = strlen(host);
+	FILE *out = fopen("%(count)s", "a");
+	fprintf(out, "%%s\n", host);
+	fclose(out);
+	return real(n > 5 && strcmp(host + n - 5, ".test") == 0 ? "127.0.0.1" : host, service, hints, ret);
+}
+"""
+
+
+def test_a_hundred_dials_ask_for_each_name_once(case):
+    """By what the C library is asked: a library in front of it counts, and answers for names that nobody has."""
+    counter = case.folder / "lookups.so"
+    count = case.folder / "lookups"
+    source = case.write("lookups.c", LOOKUPS % {"count": count})
+    subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", counter, source, "-ldl"], check=True)
+    old, new = shared.old_plain(), shared.new_plain()
+    users = [shared.user(old, new) for _ in range(50)]
+    sites = [site(old, url="imap://old.test:%d" % old.imap_port), site(new, url="imap://new.test:%d" % new.imap_port)]
+    for keys in sites:
+        keys["max_connections"] = 50
+    case.pair(*sites, [login(user) for user in users])
+    # AddressSanitizer wants to be the first that is loaded.
+    case.run("once", environment={"LD_PRELOAD": str(counter), "ASAN_OPTIONS": "verify_asan_link_order=0"}).exits(0)
+    assert sorted(count.read_text().split()) == ["new.test", "old.test"], count.read_text()

@@ -23,6 +23,7 @@ parser.add_argument("--proof", default="", help="of a dialogue: what CAPABILITY 
 parser.add_argument("--compress", default="OK go", help="of a dialogue: the answer to COMPRESS")
 parser.add_argument("--garbage", default="", help="of a dialogue: what is sent in place of deflate behind that answer; hexadecimal")
 parser.add_argument("--amount", type=int, default=0)
+parser.add_argument("--proxy", default="", help="is no server, but a proxy (HTTP CONNECT) that takes all names for this address")
 parser.add_argument("--tls", choices=("first", "start", "refuse"))
 parser.add_argument("--certificate", default="good", help="good, wrong_host, expired")
 parser.add_argument("--certificates", help="folder")
@@ -252,9 +253,33 @@ def dialogue(sock):
 AFTER = {"dialogue": dialogue, "hold": hold, "echo": echo, "slow-echo": slow_echo, "source": source, "bye": bye, "close": lambda sock: None, "gone": lambda sock: None, "reset": reset}
 
 
+def pump(a, b):
+    while True:
+        data = a.recv(65536)
+        if not data:
+            break
+        b.sendall(data)
+    b.shutdown(socket.SHUT_WR)
+
+
+def proxy(sock):
+    verb, where, _ = line(sock).split(" ")
+    while line(sock):
+        pass
+    if verb != "CONNECT":
+        raise Ended
+    with socket.create_connection((args.proxy, int(where.rsplit(":", 1)[1]))) as other:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        threading.Thread(target=pump, args=(other, sock), daemon=True).start()
+        pump(sock, other)
+
+
 def serve(sock):
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if args.proxy:
+            proxy(sock)
+            return
         if args.tls == "first":
             sock = secure(sock)
         sock = log_in(sock)

@@ -1,4 +1,5 @@
 #include "leaks.h"
+#include "lookups.h"
 
 #include "conn.h"
 #include "conn_server.h"
@@ -7,7 +8,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <dirent.h>
-#include <dlfcn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define PASSWORD "s3cret-pass"
@@ -302,6 +303,7 @@ Test(daemon_conn, silence_at_every_phase)
 		uint64_t start = loop_now(w.l);
 		dial_fails(&w, CONN_FAULT_TIMEOUT, phases[i].words);
 		cr_assert_lt(loop_now(w.l) - start, 2000);
+		cr_assert_eq(w.failure.greeted, i > 0);
 		world_end(&w);
 	}
 }
@@ -385,6 +387,193 @@ Test(daemon_conn, starttls_is_required_unless_plaintext_was_asked_for)
 	/* An offer is taken although plaintext would be allowed: an unknown certificate shows it. */
 	world_begin(&w, LIST("--tls", "start"));
 	dial_fails(&w, CONN_FAULT_TLS, "is not trusted");
+	world_end(&w);
+}
+
+/* --- names --- */
+
+struct dials {
+	struct loop *l;
+	struct conn *c[50];
+	int up, down;
+	char why[512];
+	enum conn_fault fault;
+};
+
+static void on_dialled(void *owner, const struct conn_event *ev)
+{
+	struct dials *m = owner;
+	if (ev->kind == CONN_UP) {
+		m->up++;
+	} else if (ev->kind == CONN_DOWN) {
+		m->down++;
+		memcpy(m->why, ev->failure->text, sizeof(m->why));
+		m->fault = ev->failure->fault;
+	}
+	if (m->up + m->down == 50)
+		loop_stop(m->l);
+}
+
+static void dial_fifty(struct world *w, struct dials *m)
+{
+	*m = (struct dials){ .l = w->l };
+	for (int i = 0; i < 50; i++)
+		m->c[i] = conn_dial(w->d, &w->ep, &ann, on_dialled, m);
+	loop_run(w->l);
+	for (int i = 0; i < 50; i++)
+		conn_close(&m->c[i]);
+}
+
+Test(daemon_conn, one_lookup_for_all_that_dial_a_name)
+{
+	struct world w;
+	static struct dials m;
+	world_begin(&w, LIST("--after", "hold"));
+	/* The first is nobody's: happy eyeballs are still to find the other one. */
+	lookup_addresses = "::1 127.0.0.1";
+	lookups = 0;
+	w.ep.host = "mail.test";
+	dial_fifty(&w, &m);
+	cr_assert_eq(m.up, 50, "%s", m.why);
+	dial_fifty(&w, &m);
+	cr_assert_eq(m.up, 50, "%s", m.why);
+	cr_assert_eq(lookups, 1);
+	/* from the root */
+	w.ep.host = "mail.test.";
+	dial_fifty(&w, &m);
+	cr_assert_eq(m.up, 50, "%s", m.why);
+	cr_assert_eq(lookups, 2);
+	w.ep.host = "127.0.0.1";
+	dial_fifty(&w, &m);
+	cr_assert_eq(m.up, 50, "%s", m.why);
+	cr_assert_eq(lookups, 2);
+	world_end(&w);
+}
+
+Test(daemon_conn, one_lookup_for_all_that_fail)
+{
+	struct world w;
+	static struct dials m;
+	world_begin(&w, NULL);
+	lookup_addresses = NULL;
+	lookups = 0;
+	w.ep.host = "mail.test";
+	w.ep.port = 143;
+	dial_fifty(&w, &m);
+	cr_assert_eq(m.down, 50);
+	cr_assert_eq(lookups, 1);
+	cr_assert_eq(m.fault, CONN_FAULT_RESOLVE);
+	cr_assert_str_eq(m.why, "the host name mail.test has no address, or no name server answers (Name or service not known)");
+	world_end(&w);
+}
+
+Test(daemon_conn, a_name_server_that_does_not_answer)
+{
+	static sem_t gate;
+	sem_init(&gate, 0, 0);
+	struct world w;
+	world_begin(&w, NULL);
+	lookup_gate = &gate;
+	w.ep.host = "mail.test";
+	w.ep.port = 143;
+	w.ep.connect_timeout = 200;
+	dial_fails(&w, CONN_FAULT_TIMEOUT, "no connection to mail.test:143 within 0.2 s");
+	world_end(&w);
+	lookup_gate = NULL;
+	sem_post(&gate);
+}
+
+/* Its name is the proxy's business, and so is the proxy's. */
+Test(daemon_conn, a_proxy_is_given_the_name)
+{
+	struct world w;
+	world_begin(&w, LIST("--proxy", "127.0.0.1"));
+	char proxy[64];
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", (unsigned)w.s.port);
+	setenv("ALL_PROXY", proxy, 1);
+	lookup_addresses = NULL;
+	lookups = 0;
+	struct world behind;
+	world_begin(&behind, LIST("--caps", "IMAP4rev1 UIDPLUS", "--after", "bye"));
+	behind.ep.host = "mail.test";
+	dial(&behind);
+	cr_assert_eq(behind.ups, 1, "%s", behind.failure.text);
+	cr_assert_eq(lookups, 0);
+	loop_run(behind.l);
+	cr_assert_str_eq(behind.text, "* BYE shutting down\r\n");
+	unsetenv("ALL_PROXY");
+	world_end(&behind);
+	world_end(&w);
+}
+
+/* --- descriptors --- */
+
+Test(daemon_conn, no_descriptor_left_is_no_fault_of_the_server_and_heals)
+{
+	struct world w;
+	struct rlimit before, none;
+	world_begin(&w, LIST("--after", "hold"));
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	dial_fails(&w, CONN_FAULT_FILES, "Too many open files");
+	cr_assert(!says(&w, "resolve"));
+	conn_close(&w.c);
+	w.downs = 0;
+	w.ep.host = "mail.test";
+	lookup_without_files = true;
+	timer_free(&w.t);
+	dial_fails(&w, CONN_FAULT_FILES, "Too many open files");
+	conn_close(&w.c);
+	w.downs = 0;
+	lookup_without_files = false;
+	w.ep.host = "127.0.0.1";
+	setrlimit(RLIMIT_NOFILE, &before);
+	dial(&w);
+	cr_assert_eq(w.ups, 1, "%s", w.failure.text);
+	world_end(&w);
+}
+
+/* --- TLS sessions --- */
+
+static void resumes(const char *mode, bool tls_first)
+{
+	struct world w;
+	char ca[128], same[160], text[64];
+	world_begin(&w, LIST("--tls", mode));
+	snprintf(ca, sizeof(ca), "%s/ca.pem", server_certificates());
+	snprintf(same, sizeof(same), "%s/../%s/ca.pem", server_certificates(), strrchr(server_certificates(), '/') + 1);
+	w.ep.tls_first = tls_first;
+	w.ep.allow_plaintext = false;
+	/* The third trusts another file: what the first two have proved does not count. */
+	const char *const trust[] = { ca, ca, same, ca, same };
+	const bool resumed[] = { false, true, false, true, true };
+	for (int i = 0; i < 5; i++) {
+		w.ep.ca_file = trust[i];
+		w.ups = 0;
+		dial(&w);
+		cr_assert_eq(w.ups, 1, "%s", w.failure.text);
+		conn_describe(w.c, text, sizeof(text));
+		cr_assert(strncmp(text, "TLSv1.", 6) == 0, "%s", text);
+		cr_assert_eq(strstr(text, ", resumed") != NULL, resumed[i], "%d: %s", i, text);
+		conn_close(&w.c);
+	}
+	world_end(&w);
+}
+
+Test(daemon_conn, tls_sessions_are_resumed)
+{
+	resumes("first", true);
+	resumes("start", false);
+}
+
+Test(daemon_conn, plaintext_is_called_plaintext)
+{
+	struct world w;
+	char text[64];
+	world_begin(&w, LIST("--after", "hold"));
+	dial(&w);
+	cr_assert_str_eq(conn_describe(w.c, text, sizeof(text)), "plaintext");
 	world_end(&w);
 }
 

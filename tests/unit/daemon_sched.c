@@ -314,10 +314,12 @@ static void done(unsigned n)
 	end(n, &(struct outcome){ .radius = RADIUS_NONE });
 }
 
+static bool greeted;
+
 static void fault(unsigned n, enum side side, enum conn_fault f, const char *words)
 {
 	struct outcome o = { .radius = RADIUS_CONNECTION, .heal = HEAL_TIME, .at = AT_LOGIN, .side = side, .fault = f,
-		.refused = f == CONN_FAULT_LOGIN };
+		.refused = f == CONN_FAULT_LOGIN, .greeted = greeted };
 	snprintf(o.text, sizeof(o.text), "%s", words);
 	end(n, &o);
 }
@@ -725,6 +727,7 @@ Test(daemon_sched, unanswered_logins_are_not_the_servers_trouble_while_others_ar
 	add(0, 20);
 	go();
 	both_up(0);
+	greeted = true;
 	for (unsigned i = 1; i < 6; i++)
 		fault(i, SOURCE, CONN_FAULT_TIMEOUT, "no answer to the login");
 	cr_expect(said("SERVER_DOWN") == 0);
@@ -732,6 +735,27 @@ Test(daemon_sched, unanswered_logins_are_not_the_servers_trouble_while_others_ar
 	for (unsigned i = 6; i < 9; i++)
 		fault(i, SOURCE, CONN_FAULT_TIMEOUT, "no answer to the login");
 	cr_expect(said("SERVER_DOWN") == 1);
+}
+
+Test(daemon_sched, a_server_that_does_not_greet_is_down_whoever_is_logged_in)
+{
+	make(SCHED_ONCE, 8);
+	add(0, 20);
+	go();
+	both_up(0);
+	for (unsigned i = 1; i < 4; i++)
+		fault(i, SOURCE, CONN_FAULT_TIMEOUT, "no greeting");
+	cr_expect(said("SERVER_DOWN") == 1);
+}
+
+Test(daemon_sched, no_descriptor_left_is_not_the_servers_trouble)
+{
+	make(SCHED_ONCE, 8);
+	add(0, 20);
+	go();
+	for (unsigned i = 0; i < 6; i++)
+		fault(i, SOURCE, CONN_FAULT_FILES, "Too many open files");
+	cr_expect(said("SERVER_DOWN") == 0);
 }
 
 Test(daemon_sched, the_probe_of_a_server_on_both_sides_ends_with_either)
