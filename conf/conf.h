@@ -21,8 +21,9 @@
 #include "value.h"
 
 enum conf_compress {
-	CONF_COMPRESS_OFF,
+	CONF_COMPRESS_AUTO,	/* where bandwidth and CPU say so */
 	CONF_COMPRESS_ON,
+	CONF_COMPRESS_OFF,
 };
 
 struct conf_server {

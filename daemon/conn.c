@@ -416,6 +416,11 @@ void conn_resume(struct conn *c)
 	poll_update(c);
 }
 
+int conn_fd(const struct conn *c)
+{
+	return c->state == CONN_OPEN ? c->fd : -1;
+}
+
 uint64_t conn_bytes_in(const struct conn *c)
 {
 	return c->bytes_in;

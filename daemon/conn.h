@@ -12,6 +12,12 @@
 #include "loop.h"
 #include "resp.h"
 
+enum compress {
+	COMPRESS_OFF,
+	COMPRESS_ON,
+	COMPRESS_AUTO /* when it pays: see gauge.h */
+};
+
 struct endpoint {            /* borrowed for the life of the conn */
 	const char *server;  /* its name in the configuration, for log lines */
 	const char *host;
@@ -21,7 +27,7 @@ struct endpoint {            /* borrowed for the life of the conn */
 	const char *ca_file;     /* NULL: the system's */
 	const char *admin_user;  /* logs in on behalf of the users (SASL PLAIN, RFC 4616); NULL: they do so themselves */
 	const char *admin_password;
-	bool compress;           /* COMPRESS=DEFLATE where offered; the peer's business */
+	enum compress compress;  /* COMPRESS=DEFLATE where offered; the peer's business */
 	uint64_t connect_timeout; /* ms: name, TCP, TLS from the first byte */
 	uint64_t login_timeout;   /* ms: from there until the login is answered, STARTTLS included */
 };
@@ -98,6 +104,14 @@ void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 /* How the bytes are protected: "TLSv1.3, resumed", "TLSv1.3", "TLS" when no more is known, or "plaintext". */
 const char *conn_describe(const struct conn *c, char *text, size_t size);
+/* Microseconds since the connection was made: bytes were waiting to be sent or acknowledged; of these, the receiver had no room for them. */
+struct conn_tcp {
+	uint64_t busy, closed;
+};
+/* The socket of an open connection, for looking at it; else -1. */
+int conn_fd(const struct conn *c);
+/* False when the kernel does not tell. */
+bool conn_tcp(const struct conn *c, struct conn_tcp *ret);
 /* Bytes read and written since the login, for deadlines and reports. */
 uint64_t conn_bytes_in(const struct conn *c);
 uint64_t conn_bytes_out(const struct conn *c);

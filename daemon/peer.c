@@ -1,4 +1,4 @@
-#include "peer.h"
+#include "peer_p.h"
 #include "again.h"
 #include "err.h"
 #include "log.h"
@@ -8,56 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum peer_state {
-	PEER_DIALING, /* the conn is on its way */
-	PEER_PROVING, /* CAPABILITY is under way, and nothing is known before its answer */
-	PEER_READY,   /* PEER_UP was told */
-	PEER_AWAY,    /* between two users: `again` is there */
-	PEER_OVER     /* PEER_DOWN was told, or peer_close() called */
-};
-
-enum compression {
-	COMPRESSION_NONE,
-	COMPRESSION_WANTED,  /* to be asked for when the peer has no command of its own in flight */
-	COMPRESSION_ASKED,
-	COMPRESSION_ON,      /* `squeeze` is there */
-	COMPRESSION_REFUSED  /* not to be asked for again */
-};
-
-/* Plain bytes given to the session before others have their turn: a few compressed ones can be many. */
-#define TURN_PLAIN_BYTES (1u << 20)
-
-struct peer {
-	struct dialer *dialer;
-	struct conn *conn;       /* NULL in PEER_AWAY: to be dialled at the next turn */
-	struct squeeze *squeeze; /* NULL: the conn's bytes are the session's */
-	struct session *session;
-	struct timer *timer;
-	struct loop *loop;
-	const struct endpoint *ep;
-	struct again *again;
-	uint64_t again_since; /* loop_now() of the beginning of what must not take longer than a login */
-	bool *spoilt;         /* of peer_occupy() */
-	struct peer_limits limits;
-	peer_funnel *funnel;
-	void *owner;
-	enum side side;
-	enum peer_state state;
-	enum compression compression;
-	uint32_t own;       /* tag of the peer's own command in flight; 0: none */
-	bool proved;        /* CAPABILITY was answered by capabilities */
-	bool paused;
-	bool drained;       /* to be told after the pause */
-	bool busy;          /* in the funnel, or in conn's: the memory must stay */
-	bool closed;        /* free it behind that */
-	uint32_t logged;    /* the last tag that was written to the log */
-	uint64_t last;      /* loop_now() of the last byte in either direction, as far as it was noticed */
-	uint64_t out_seen;  /* conn_bytes_out() when it was noticed */
-	uint64_t asked, rtt; /* ms: when the capabilities were asked for; until the answer */
-	uint64_t bytes_in, bytes_out; /* of the conn, once it is gone */
-	struct conn_failure parting;  /* the server's BYE; text "" while there is none */
-};
-
 static void peer_drop(struct peer *p)
 {
 	p->state = PEER_OVER;
@@ -65,6 +15,7 @@ static void peer_drop(struct peer *p)
 		p->bytes_in = conn_bytes_in(p->conn);
 		p->bytes_out = conn_bytes_out(p->conn);
 	}
+	gauge_leave(&p->gauge);
 	squeeze_stop(p->squeeze);
 	conn_close(&p->conn);
 	timer_free(&p->timer);
@@ -109,7 +60,7 @@ static void peer_leave(struct peer *p, bool outer)
 		peer_free(p);
 }
 
-static void tell(struct peer *p, const struct peer_event *ev)
+void peer_tell(struct peer *p, const struct peer_event *ev)
 {
 	p->funnel(p->owner, ev);
 }
@@ -136,10 +87,10 @@ static void tell_down(struct peer *p, const struct conn_failure *failure)
 	if (p->parting.text[0] != '\0' && f.fault != CONN_FAULT_MEMORY)
 		f = p->parting;
 	peer_drop(p);
-	tell(p, &(struct peer_event){ .kind = PEER_DOWN, .failure = &f });
+	peer_tell(p, &(struct peer_event){ .kind = PEER_DOWN, .failure = &f });
 }
 
-static void fail(struct peer *p, enum conn_fault fault, const char *what)
+void peer_fail(struct peer *p, enum conn_fault fault, const char *what)
 {
 	struct conn_failure f = { .fault = fault, .code = CODE_NONE };
 	snprintf(f.text, sizeof(f.text), "%s:%u: %s", p->ep->host, (unsigned)p->ep->port, what);
@@ -149,11 +100,11 @@ static void fail(struct peer *p, enum conn_fault fault, const char *what)
 static void fail_session(struct peer *p, int err)
 {
 	if (err == PROTO_ERR_NOMEM) {
-		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
 	}
 	const char *what = session_error(p->session);
-	fail(p, CONN_FAULT_GARBAGE, what[0] != '\0' ? what : proto_strerror(err));
+	peer_fail(p, CONN_FAULT_GARBAGE, what[0] != '\0' ? what : proto_strerror(err));
 }
 
 /* --- the log of the dialogue --- */
@@ -167,12 +118,6 @@ static void log_wire(const struct peer *p, const char *arrow, struct span what)
 {
 	struct log_context ctx = { .server = p->ep->server, .side = (int)p->side + 1 };
 	log_event(LOG_WIRE, &ctx, "%s %s %.*s", p->ep->server, arrow, SPAN_ARG(what));
-}
-
-static void log_compression(const struct peer *p, const char *what, struct span words)
-{
-	struct log_context ctx = { .server = p->ep->server, .side = (int)p->side + 1 };
-	log_event(LOG_COMPRESS, &ctx, "%s: %s%.*s", p->ep->server, what, SPAN_ARG(span_first(words, 200)));
 }
 
 static void log_commands(struct peer *p)
@@ -206,6 +151,7 @@ static void log_done(struct peer *p, const struct session_event *ev)
 static int put(struct peer *p, struct span bytes)
 {
 	int err = p->squeeze != NULL ? squeeze_write(p->squeeze, bytes) : conn_write(p->conn, bytes);
+	gauge_went(&p->gauge, bytes.n);
 	p->last = loop_now(p->loop);
 	p->out_seen = conn_bytes_out(p->conn) + conn_pending(p->conn);
 	return err;
@@ -227,8 +173,7 @@ static void flush(struct peer *p)
 	}
 }
 
-/* One command of the peer's own; false when it could not be given. */
-static bool say(struct peer *p, enum command c)
+bool peer_say(struct peer *p, enum command c)
 {
 	uint32_t tag;
 	if (session_simple(p->session, c, &tag) != 0)
@@ -251,36 +196,6 @@ static void keep_parting(struct peer *p, const struct resp_status *s)
 			SPAN_ARG(span_first(s->text, 400)));
 }
 
-static void ask_for_compression(struct peer *p)
-{
-	if (!peer_has(p, CAP_COMPRESS_DEFLATE)) {
-		p->compression = COMPRESSION_REFUSED;
-		log_compression(p, "the server does not offer COMPRESS=DEFLATE", SPAN_NONE);
-	} else if (say(p, CMD_COMPRESS)) {
-		p->compression = COMPRESSION_ASKED;
-	}
-}
-
-/* Both directions change with the server's OK. */
-static void compress_done(struct peer *p, const struct resp_status *s)
-{
-	if (s->status != STATUS_OK) {
-		p->compression = COMPRESSION_REFUSED;
-		log_compression(p, "the server does not compress: ", s->text);
-	} else {
-		p->squeeze = squeeze_new(p->loop, p->conn, p->side);
-		if (p->squeeze == NULL) {
-			fail(p, CONN_FAULT_MEMORY, "out of memory");
-			return;
-		}
-		p->compression = COMPRESSION_ON;
-		log_compression(p, "compressed from here on", SPAN_NONE);
-	}
-	/* The session held back what came behind; a message may be due now. */
-	if (p->state == PEER_READY)
-		tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
-}
-
 static bool is_bye(const struct session_event *ev)
 {
 	return ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_STATUS && ev->resp.status.status == STATUS_BYE;
@@ -291,20 +206,19 @@ static void own_done(struct peer *p, const struct session_event *ev)
 {
 	p->own = 0;
 	if (ev->command == CMD_COMPRESS) {
-		compress_done(p, &ev->resp.status);
+		peer_compress_done(p, &ev->resp.status);
 		return;
 	}
 	if (ev->command == CMD_CAPABILITY && p->rtt == 0)
 		p->rtt = loop_now(p->loop) - p->asked;
 	if (ev->command == CMD_CAPABILITY && (!p->proved || ev->resp.status.status != STATUS_OK)) {
-		fail(p, CONN_FAULT_GARBAGE, "the server does not answer CAPABILITY");
+		peer_fail(p, CONN_FAULT_GARBAGE, "the server does not answer CAPABILITY");
 		return;
 	}
-	if (p->compression == COMPRESSION_WANTED)
-		ask_for_compression(p);
+	peer_compress_consider(p);
 	if (p->state == PEER_PROVING) {
 		p->state = PEER_READY;
-		tell(p, &(struct peer_event){ .kind = PEER_UP });
+		peer_tell(p, &(struct peer_event){ .kind = PEER_UP });
 	}
 }
 
@@ -326,30 +240,6 @@ static bool is_own(struct peer *p, struct session_event *ev)
 	return p->state != PEER_READY;
 }
 
-/* The session has used up what there was: inflates more of what came. False: not now, or not any more. */
-static bool refill(struct peer *p, struct span *data, size_t *budget)
-{
-	size_t n;
-	if (p->squeeze == NULL)
-		return false;
-	int err = squeeze_next(p->squeeze, data, &n);
-	if (err != 0) {
-		if (err == PROTO_ERR_NOMEM)
-			fail(p, CONN_FAULT_MEMORY, "out of memory");
-		else
-			fail(p, CONN_FAULT_GARBAGE, "the server said that it compresses (COMPRESS=DEFLATE), but what it sends is something else");
-		return false;
-	}
-	if (n > 0 && *budget == 0) {
-		/* Comes again at the next turn, be it empty. */
-		conn_pause(p->conn);
-		conn_resume(p->conn);
-		return false;
-	}
-	*budget -= n < *budget ? n : *budget;
-	return n > 0;
-}
-
 /* --- one user after the other --- */
 
 static void enter(struct peer *p)
@@ -369,14 +259,14 @@ static void entered(struct peer *p, const struct session_event *ev)
 	p->again = NULL;
 	p->state = PEER_PROVING;
 	p->last = loop_now(p->loop);
-	if (!say(p, CMD_CAPABILITY)) {
-		fail(p, CONN_FAULT_MEMORY, "out of memory");
+	if (!peer_say(p, CMD_CAPABILITY)) {
+		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
 	}
 	if (ev->resp.status.code != CODE_CAPABILITY)
 		return;
 	p->state = PEER_READY;
-	tell(p, &(struct peer_event){ .kind = PEER_UP });
+	peer_tell(p, &(struct peer_event){ .kind = PEER_UP });
 }
 
 static void take_away_event(struct peer *p, const struct session_event *ev)
@@ -391,7 +281,7 @@ static void take_away_event(struct peer *p, const struct session_event *ev)
 		if (p->again->login != NULL)
 			enter(p);
 		else
-			tell(p, &(struct peer_event){ .kind = PEER_VACANT });
+			peer_tell(p, &(struct peer_event){ .kind = PEER_VACANT });
 		break;
 	case AGAIN_IN:
 		entered(p, ev);
@@ -415,12 +305,14 @@ static bool is_gone(const struct peer *p)
 
 static void take_data(struct peer *p, struct span *data)
 {
-	size_t budget = TURN_PLAIN_BYTES;
+	size_t budget = PEER_TURN_BYTES;
+	if (p->squeeze == NULL)
+		gauge_came(&p->gauge, data->n);
 	if (data->n > 0)
 		p->last = loop_now(p->loop);
 	if (p->drained && !p->paused) {
 		p->drained = false;
-		tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
+		peer_tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
 	}
 	while (!is_gone(p) && !p->paused) {
 		struct session_event ev = { 0 };
@@ -430,7 +322,7 @@ static void take_data(struct peer *p, struct span *data)
 			return;
 		}
 		if (ev.kind == EVENT_NONE) {
-			if (!refill(p, data, &budget))
+			if (!peer_compress_refill(p, data, &budget))
 				break;
 			continue;
 		}
@@ -445,7 +337,7 @@ static void take_data(struct peer *p, struct span *data)
 		if (own_end)
 			own_done(p, &ev);
 		else if (!own)
-			tell(p, &(struct peer_event){ .kind = PEER_SESSION, .session = &ev });
+			peer_tell(p, &(struct peer_event){ .kind = PEER_SESSION, .session = &ev });
 	}
 	if (is_gone(p))
 		return;
@@ -470,7 +362,7 @@ static void on_up(struct peer *p, const struct resp_caps *caps)
 	p->session = session_new(NULL);
 	p->timer = timer_new(p->loop, on_timer, p);
 	if (p->session == NULL || p->timer == NULL) {
-		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
 	}
 	p->last = loop_now(p->loop);
@@ -480,15 +372,15 @@ static void on_up(struct peer *p, const struct resp_caps *caps)
 		session_hint_caps(p->session, caps);
 	p->state = PEER_PROVING;
 	p->asked = loop_now(p->loop);
-	if (!say(p, CMD_CAPABILITY)) {
-		fail(p, CONN_FAULT_MEMORY, "out of memory");
+	if (!peer_say(p, CMD_CAPABILITY)) {
+		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
 	}
 	if (!known)
 		return;
 	/* The proof is still to come, but the owner's commands may go behind the question. */
 	p->state = PEER_READY;
-	tell(p, &(struct peer_event){ .kind = PEER_UP });
+	peer_tell(p, &(struct peer_event){ .kind = PEER_UP });
 	if (p->state != PEER_OVER)
 		flush(p);
 }
@@ -511,7 +403,7 @@ static void on_conn(void *owner, const struct conn_event *ev)
 		if (p->paused)
 			p->drained = true;
 		else if (p->state == PEER_READY)
-			tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
+			peer_tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
 		if (p->state != PEER_OVER)
 			flush(p);
 		break;
@@ -557,10 +449,10 @@ static void redial(struct peer *p)
 	p->proved = p->drained = false;
 	p->out_seen = 0;
 	p->parting.text[0] = '\0';
-	p->compression = p->ep->compress ? COMPRESSION_WANTED : COMPRESSION_NONE;
+	peer_compress_init(p);
 	p->conn = conn_dial(p->dialer, p->ep, login, on_conn, p);
 	if (p->conn == NULL)
-		fail(p, CONN_FAULT_MEMORY, "out of memory");
+		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 }
 
 static void on_away_timer(struct peer *p)
@@ -573,7 +465,7 @@ static void on_away_timer(struct peer *p)
 	if (p->again->step == AGAIN_VACANT)
 		return;
 	if (now >= end)
-		fail(p, CONN_FAULT_TIMEOUT, "no answer between two users");
+		peer_fail(p, CONN_FAULT_TIMEOUT, "no answer between two users");
 	else
 		timer_set(p->timer, end - now);
 }
@@ -596,10 +488,10 @@ static void on_timer(void *arg)
 		if (now >= p->last + p->limits.command_timeout) {
 			char text[96];
 			snprintf(text, sizeof(text), "no answer within %g s", (double)p->limits.command_timeout / 1000);
-			fail(p, CONN_FAULT_TIMEOUT, text);
+			peer_fail(p, CONN_FAULT_TIMEOUT, text);
 		}
 	} else if (session_inflight(p->session) == 0 && now >= p->last + p->limits.keepalive) {
-		say(p, CMD_NOOP);
+		peer_say(p, CMD_NOOP);
 		p->last = now;
 	}
 	if (p->state != PEER_OVER)
@@ -622,8 +514,7 @@ struct peer *peer_dial(struct dialer *d, enum side side, const struct endpoint *
 	p->funnel = funnel;
 	p->owner = owner;
 	p->side = side;
-	if (ep->compress)
-		p->compression = COMPRESSION_WANTED;
+	peer_compress_init(p);
 	p->conn = conn_dial(d, ep, login, on_conn, p);
 	if (p->conn == NULL) {
 		free(p);
@@ -648,6 +539,7 @@ bool peer_vacate(struct peer *p, peer_funnel *funnel, void *owner)
 		return false;
 	}
 	peer_lend(p, funnel, owner);
+	gauge_leave(&p->gauge);
 	p->again = again;
 	p->state = PEER_AWAY;
 	p->again_since = loop_now(p->loop);
@@ -750,6 +642,7 @@ bool peer_is_full(const struct peer *p)
 void peer_pause(struct peer *p)
 {
 	p->paused = true;
+	gauge_pause(&p->gauge, true);
 	if (p->conn != NULL)
 		conn_pause(p->conn);
 }
@@ -759,6 +652,7 @@ void peer_resume(struct peer *p)
 	if (!p->paused)
 		return;
 	p->paused = false;
+	gauge_pause(&p->gauge, false);
 	p->last = loop_now(p->loop);
 	if (p->conn != NULL)
 		conn_resume(p->conn);

@@ -6,19 +6,21 @@
  * The deadline is progress: while commands are in flight, `command_timeout` without a byte in either direction ends
  * the connection, unless the peer is paused by its owner. An idle connection is kept alive by a NOOP every `keepalive`.
  *
- * COMPRESS=DEFLATE is the peer's own business: where the endpoint wants it, it is asked for behind CAPABILITY, and the owner's commands wait in
- * the session until it is answered; then PEER_DRAINED tells that a message may be due. A refusal is no failure.
+ * COMPRESS=DEFLATE is the peer's own business: where the endpoint wants it, it is asked for behind CAPABILITY, or when the gauge says so; the owner's
+ * commands wait in the session until it is answered; then PEER_DRAINED tells that a message may be due. A refusal is no failure.
  */
 #ifndef GODWIT_PEER_H
 #define GODWIT_PEER_H
 
 #include "conn.h"
+#include "gauge.h"
 #include "session.h"
 #include "side.h"
 
 struct peer_limits {
 	uint64_t command_timeout; /* ms */
 	uint64_t keepalive;       /* ms */
+	struct gauge *gauge;      /* COMPRESS_AUTO: says when; NULL: never */
 };
 
 enum peer_event_kind {

@@ -273,6 +273,14 @@ static void on_signal(void *arg)
 		run_end(r);
 }
 
+static enum compress compress_of(enum conf_compress c)
+{
+	static const enum compress table[] = {
+		[CONF_COMPRESS_AUTO] = COMPRESS_AUTO, [CONF_COMPRESS_ON] = COMPRESS_ON, [CONF_COMPRESS_OFF] = COMPRESS_OFF
+	};
+	return table[c];
+}
+
 static void add_servers(struct run *r)
 {
 	r->endpoints = calloc(r->conf->server_n, sizeof(*r->endpoints));
@@ -289,7 +297,7 @@ static void add_servers(struct run *r)
 			.ca_file = v->ca_file,
 			.admin_user = v->admin_user,
 			.admin_password = v->admin_user != NULL ? r->admin_passwords[i] : NULL,
-			.compress = v->compress == CONF_COMPRESS_ON,
+			.compress = compress_of(v->compress),
 			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
 			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
 		};
@@ -378,12 +386,14 @@ int run_open(struct run *r)
 		return rc;
 	r->dialer = dialer_new(r->loop);
 	r->pool = pool_new(r->loop);
+	r->gauge = gauge_new(r->loop);
 	r->timer = timer_new(r->loop, on_timer, r);
 	r->log_timer = timer_new(r->loop, on_log_timer, r);
 	r->signals[0] = loop_signal_new(r->loop, SIGINT, on_signal, r);
 	r->signals[1] = loop_signal_new(r->loop, SIGTERM, on_signal, r);
 	r->left_out = calloc(conf->migration_n, sizeof(*r->left_out));
-	if (r->dialer == NULL || r->pool == NULL || r->timer == NULL || r->log_timer == NULL || r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
+	if (r->dialer == NULL || r->pool == NULL || r->gauge == NULL || r->timer == NULL || r->log_timer == NULL ||
+	    r->signals[0] == NULL || r->signals[1] == NULL || r->left_out == NULL)
 		abort();
 	log_set_behind(on_log_behind, r);
 	r->env = (struct mailbox_env){
@@ -392,7 +402,7 @@ int run_open(struct run *r)
 		.pool = r->pool,
 		.ledger = r->ledger,
 		.settle = (uint64_t)conf->settle_ms,
-		.peer_limits = { .command_timeout = (uint64_t)conf->command_timeout_ms, .keepalive = KEEPALIVE },
+		.peer_limits = { .command_timeout = (uint64_t)conf->command_timeout_ms, .keepalive = KEEPALIVE, .gauge = r->gauge },
 	};
 	struct sched_limits limits = {
 		.max_mailboxes = (uint32_t)conf->max_mailboxes,
@@ -449,6 +459,7 @@ void run_done(struct run *r)
 	sched_free(&r->sched);
 	pool_free(&r->pool);
 	ledger_close(&r->ledger);
+	gauge_free(&r->gauge);
 	dialer_free(&r->dialer);
 	log_set_behind(NULL, NULL);
 	timer_free(&r->timer);

@@ -47,6 +47,7 @@ struct run {
 	struct loop *loop;
 	struct dialer *dialer;
 	struct pool *pool;
+	struct gauge *gauge;
 	struct ledger *ledger;
 	struct mailbox_env env;
 	struct sched *sched;

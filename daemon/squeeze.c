@@ -109,13 +109,15 @@ int squeeze_next(struct squeeze *q, struct span *data, size_t *ret)
 {
 	assert(q->plain.n == 0);
 	*ret = 0;
+	size_t n;
 	/* Input may make no output yet. */
 	do {
-		int err = inflater_put(q->inflater, data, q->room, sizeof(q->room), ret);
+		int err = inflater_put(q->inflater, data, q->room, sizeof(q->room), &n);
 		if (err != 0)
 			return err;
-	} while (*ret == 0 && data->n > 0);
-	q->plain = span_of(q->room, *ret);
+	} while (n == 0 && data->n > 0);
+	q->plain = span_of(q->room, n);
+	*ret = n;
 	return 0;
 }
 

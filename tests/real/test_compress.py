@@ -97,6 +97,53 @@ def test_a_source_that_breaks_off(case):
     cut(case, 0, "down")
 
 
+def letters():
+    """30 MB of text."""
+    writer = corpus.Writer("letters")
+    return [corpus.Folder((name,), [corpus.Message(writer.message(12000, 1500000000 + i), (), corpus.internaldate(1500000000 + i))
+                                    for i in range(500)]) for name in ("INBOX", "Second", "Third", "Fourth", "Fifth")]
+
+
+def test_a_slow_line_is_found_and_the_copy_goes_on_compressed(case):
+    """Without a word in the configuration. The source alone is behind a slow line; what is not copied then comes without it."""
+    old, new = (shared.dovecot("compress-plain-" + name, compress=True, tls="none") for name in ("old", "new"))
+    user, before = shared.filled(old, letters)
+    there = shared.user(new)
+    line = case.use(Proxy([(old.host, old.imap_port)], rate=600_000))
+    case.pair(site(old, port=line.ports[0]), site(new), [login(user, target=there)])
+    program = case.start("once", "--log-level", "debug")
+    program.wait_for(r"godwit: source: old: the line is the brake \(0\.[3-6]\d MB/s\); compressing")
+    program.wait_for(ON % ("source", "old"))
+    assert not program.lines(ON % ("target", "new"))
+    program.terminate().wait()
+    case.pair(old, new, [login(user, target=there)])
+    case.run("once").exits(0)
+    assert_equal(before, shared.read(new, there))
+
+
+def test_loopback_is_no_slow_line(case):
+    old, new = (shared.dovecot("compress-plain-" + name, compress=True, tls="none") for name in ("old", "new"))
+    user, before = shared.filled(old, letters)
+    there = shared.user(new)
+    case.pair(old, new, [login(user, target=there)])
+    program = case.run("once", "--log-level", "debug").exits(0)
+    assert not program.lines("COMPRESS DEFLATE") and not program.lines("brake")
+    assert_equal(before, shared.read(new, there))
+
+
+def test_a_slow_server_is_no_slow_line(case):
+    """As slow as the line of the other test, but message by message; long enough to be found out, were it one."""
+    source = fakes.box(extra=("COMPRESS=DEFLATE",), trickle=(60000, 0.04))
+    for _ in range(40):
+        source.folder("INBOX").add(size=59000)
+    target = fakes.box(extra=("COMPRESS=DEFLATE",))
+    old, new = case.serve(fakes.mailbox(source)), case.serve(fakes.mailbox(target))
+    case.pair(old, new, [login("ann")])
+    program = case.run("once", "--log-level", "debug").exits(0)
+    assert not new.commands("COMPRESS") and not old.commands("COMPRESS") and not program.lines("brake")
+    assert fakes.digests(source) == fakes.digests(target)
+
+
 def scripted(case, answer):
     """A target that answers COMPRESS in its own way, the first time."""
     def hook(name, number, _line):

@@ -138,7 +138,7 @@ Test(conf_conf, whole_file)
 	cr_expect_str_eq(old->url.host, "::1");
 	cr_expect_str_eq(old->ca_file, in_folder("ca.pem"));
 	cr_expect(old->max_connections == 10000 && old->line == 8);
-	cr_expect(old->compress == CONF_COMPRESS_ON && conf->servers[1].compress == CONF_COMPRESS_OFF);
+	cr_expect(old->compress == CONF_COMPRESS_ON && conf->servers[1].compress == CONF_COMPRESS_AUTO);
 	cr_expect(conf->servers[1].max_connections == 20 && !conf->servers[1].ca_file);
 	cr_expect_str_eq(acme->name, "acme");
 	cr_expect(acme->source == old && acme->target == &conf->servers[1] && acme->line == 7);
@@ -175,7 +175,7 @@ Test(conf_conf, overrides_are_told)
 	cr_expect(conf_overrides(conf, see, &seen) == 7);
 	cr_expect_str_eq(seen.text, "//state: /srv/godwit (/var/lib/godwit) restart\n"
 			 "//max_login_retries: 3 (60)\n//login_retry_interval: 90s (60s)\n"
-			 "server/a/compress: on (off)\nserver/a/max_connections: 5 (20)\nserver/b/ca_file: /dev/null ()\n"
+			 "server/a/compress: on (auto)\nserver/a/max_connections: 5 (20)\nserver/b/ca_file: /dev/null ()\n"
 			 "server/b/allow_plaintext: true (false)\n");
 	conf_free(&conf);
 }
@@ -280,8 +280,8 @@ Test(conf_conf, values)
 	fails("state = \"\"", "1: state is empty; give it a value or leave it out");
 	fails("server a {\n\nallow_plaintext = maybe }",
 	      "3: allow_plaintext is \"maybe\"; it must be true or false");
-	fails("server a {\n\ncompress = o }", "3: compress is \"o\"; it must be off or on");
-	fails("server a {\n\ncompress = offf }", "3: compress is \"offf\"; it must be off or on");
+	fails("server a {\n\ncompress = o }", "3: compress is \"o\"; it must be auto, on or off");
+	fails("server a {\n\ncompress = offf }", "3: compress is \"offf\"; it must be auto, on or off");
 	fails("server a { url = \"imaps://ann:secret@a\" }", "1: url has a password in it, where "
 	      "others can see it; passwords go into the environment, a password file or the mailbox list");
 	fails("server a { url = \"imaps://ann@a\" }", "1: url names a user; leave USER@ out, "

@@ -31,7 +31,7 @@ static struct timer *the_timer;
 static struct endpoint old = { .server = "old", .admin_user = "boss", .admin_password = "x" };
 static struct endpoint new = { .server = "new", .admin_user = "boss", .admin_password = "x" };
 static const struct credentials ann = { .user = "ann" }, bob = { .user = "bob" };
-static const struct peer_limits limits = { 1000, 1000 };
+static const struct peer_limits limits = { 1000, 1000, NULL };
 static struct pool *pool;
 
 uint64_t loop_now(const struct loop *l)
