@@ -484,9 +484,9 @@ void ledger_save_follow(struct ledger *l, const struct ledger_follow *row, ledge
 	enqueue(l, r);
 }
 
-void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg)
+static void send_skips(struct ledger *l, enum request_kind kind, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg)
 {
-	struct request *r = request_new(REQUEST_ADD_SKIPS, arg);
+	struct request *r = request_new(kind, arg);
 
 	r->fn.done = fn;
 	r->rows.skips = request_alloc(r, n, sizeof(*r->rows.skips));
@@ -499,6 +499,16 @@ void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n
 	}
 	r->n = n;
 	enqueue(l, r);
+}
+
+void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg)
+{
+	send_skips(l, REQUEST_ADD_SKIPS, rows, n, fn, arg);
+}
+
+void ledger_name_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg)
+{
+	send_skips(l, REQUEST_NAME_SKIPS, rows, n, fn, arg);
 }
 
 void ledger_clear_skips(struct ledger *l, int64_t mailbox, const char *folder_path, uint32_t from, ledger_done_fn *fn,

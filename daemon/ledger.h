@@ -166,6 +166,8 @@ void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, ui
 void ledger_load_known(struct ledger *l, int64_t folder, ledger_known_fn *fn, void *arg);
 /* Between it and ledger_load_known() no batch was added to the folder. */
 void ledger_save_follow(struct ledger *l, const struct ledger_follow *row, ledger_done_fn *fn, void *arg);
+/* Gives the rows of these folders and UIDs, of any kind, their Message-ID, INTERNALDATE and size. */
+void ledger_name_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);
 /* Adds to what was left out, altered, repaired; the same kind, folder and UID again replaces the row. ledger_clear_skips() forgets the messages of a folder from a UID
  * on: a new look at them begins. With the path "" it forgets the folders of the mailbox that were left out as a whole. */
 void ledger_add_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);

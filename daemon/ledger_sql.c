@@ -69,6 +69,8 @@ static const char *const sql[ST_N] = {
 	[ST_SKIP_NEW] =
 		"INSERT OR REPLACE INTO skips (mailbox, folder_path, uid, folder, message_id, reason, kind, internaldate, size)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[ST_SKIP_NAME] = "UPDATE skips SET message_id = ?4, internaldate = ?5, size = ?6"
+			 " WHERE mailbox = ?1 AND folder_path = ?2 AND uid = ?3",
 	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND"
 			  " ((?2 = '' AND uid = 0) OR (folder_path = ?2 AND uid > 0 AND uid >= ?3))",
 };
@@ -635,6 +637,25 @@ static int add_skips(struct ledger_db *db, struct request *r)
 	return err;
 }
 
+static int name_skips(struct ledger_db *db, struct request *r)
+{
+	sqlite3_stmt *st = db->st[ST_SKIP_NAME];
+	int err = LEDGER_OK;
+
+	for (size_t i = 0; i < r->n && err == LEDGER_OK; i++) {
+		const struct ledger_skip *s = &r->rows.skips[i];
+
+		number(st, 1, s->mailbox);
+		text(st, 2, s->folder_path);
+		number(st, 3, s->uid);
+		text(st, 4, s->message_id);
+		text(st, 5, s->internaldate);
+		number(st, 6, (int64_t)s->size);
+		err = run(db, st, NULL);
+	}
+	return err;
+}
+
 static int work_one(struct ledger_db *db, struct request *r)
 {
 	int err = LEDGER_OK;
@@ -660,6 +681,8 @@ static int work_one(struct ledger_db *db, struct request *r)
 		return save_follow(db, r->rows.follow);
 	case REQUEST_ADD_SKIPS:
 		return add_skips(db, r);
+	case REQUEST_NAME_SKIPS:
+		return name_skips(db, r);
 	case REQUEST_CLEAR_SKIPS:
 		number(db->st[ST_SKIP_CLEAR], 1, r->id);
 		text(db->st[ST_SKIP_CLEAR], 2, r->path);

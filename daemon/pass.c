@@ -153,14 +153,22 @@ static bool is_stuck(const struct pass *p)
 	return false;
 }
 
+static void name_or_end(struct pass *p)
+{
+	if (!naming_begin(p))
+		pass_end(p);
+}
+
 void pass_check_end(struct pass *p)
 {
 	if (p->step == PASS_DRAIN && !any_lane(p, lane_is_under_way) && !any_lane(p, lane_is_recording))
 		pass_end(p);
 	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy) &&
 		!any_lane(p, lane_is_reading) && !follow_begin(p))
-		pass_end(p);
+		name_or_end(p);
 	else if (p->step == PASS_FOLLOW && p->follow.done == p->follow.n)
+		name_or_end(p);
+	else if (p->step == PASS_NAME && p->naming.over)
 		pass_end(p);
 }
 
@@ -183,10 +191,11 @@ void pass_fail(struct pass *p, const struct outcome *why)
 {
 	if (p->step == PASS_ENDED)
 		return;
-	if (p->step != PASS_DRAIN || why->radius == RADIUS_RUN)
+	/* In PASS_NAME its work is done. */
+	if ((p->step != PASS_DRAIN && p->step != PASS_NAME) || why->radius == RADIUS_RUN)
 		p->outcome = *why;
 	/* A message whose rest will not come cannot be finished: its connection is given up. */
-	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || p->step == PASS_FOLLOW || !any_lane(p, lane_is_under_way) || is_stuck(p))
+	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || p->step == PASS_FOLLOW || p->step == PASS_NAME || !any_lane(p, lane_is_under_way) || is_stuck(p))
 		pass_end(p);
 	else if (p->step == PASS_COPY)
 		drain(p);
@@ -194,7 +203,7 @@ void pass_fail(struct pass *p, const struct outcome *why)
 
 void pass_abort(struct pass *p, const struct outcome *why)
 {
-	if (p->step != PASS_DRAIN && p->step != PASS_ENDED)
+	if (p->step != PASS_DRAIN && p->step != PASS_NAME && p->step != PASS_ENDED)
 		p->outcome = *why;
 	pass_end(p);
 }
@@ -212,8 +221,9 @@ void pass_stop(struct pass *p, bool now)
 {
 	if (p->step == PASS_ENDED)
 		return;
-	outcome_set(&p->outcome, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
-	if (now || p->step == PASS_SURVEY || p->step == PASS_FOLLOW)
+	if (p->step != PASS_NAME)
+		outcome_set(&p->outcome, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
+	if (now || p->step == PASS_SURVEY || p->step == PASS_FOLLOW || p->step == PASS_NAME)
 		pass_end(p);
 	else if (p->step == PASS_COPY) {
 		drain(p);
@@ -229,7 +239,7 @@ static void lane_lost(struct lane *l, enum side side, const struct conn_failure 
 
 	outcome_of_failure(&why, side, AT_WORK, failure);
 	l->peer[side] = NULL;
-	if (p->step == PASS_FOLLOW && !lane_is_first(l))
+	if ((p->step == PASS_FOLLOW || p->step == PASS_NAME) && !lane_is_first(l))
 		return; /* its work is done */
 	pass_fail(p, &why);
 	if (p->step == PASS_DRAIN && (side == TARGET || lane_is_stuck(l)))
@@ -418,7 +428,7 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 		return;
 	switch (ev->kind) {
 	case PEER_SESSION:
-		if (p->step == PASS_FOLLOW && !lane_is_first(l))
+		if ((p->step == PASS_FOLLOW || p->step == PASS_NAME) && !lane_is_first(l))
 			break;
 		if (is_bye(p, side, ev->session))
 			break;
@@ -426,6 +436,8 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 			survey_event(p, side, ev->session);
 		else if (p->step == PASS_FOLLOW)
 			follow_on(p, side, ev->session);
+		else if (p->step == PASS_NAME)
+			naming_on(p, side, ev->session);
 		else if (side == SOURCE)
 			reader_on(l, ev->session);
 		else
@@ -559,6 +571,7 @@ static void pass_destroy(struct pass *p)
 		uidset_done(&f->redo);
 		uidset_done(&f->redo_few);
 		uidset_done(&f->delivered);
+		uidset_done(&f->unnamed);
 		batch_done(&f->unrecorded);
 	}
 	free(p->folder);

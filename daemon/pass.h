@@ -4,6 +4,7 @@
  *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox; after a break again and again, until the target is quiet
  *   PASS_COPY     lanes: source -> reader -> relay -> writer -> target -> batches -> ledger
  *   PASS_FOLLOW   what changed about messages that were brought before
+ *   PASS_NAME     messages that were left out or altered are named for the report; what fails now is no failure of the pass
  *   PASS_DRAIN    no more is read; APPENDs under way are answered and recorded
  *   PASS_ENDED    told to the owner, once
  *
@@ -17,6 +18,7 @@
 #include "identity.h"
 #include "lane.h"
 #include "mailbox.h"
+#include "naming.h"
 #include "survey.h"
 #include "work.h"
 
@@ -41,6 +43,7 @@ struct folder {
 	uint32_t was_next, was_messages;
 	uint64_t was_modseq;
 	bool failed;         /* something of it was left out in this pass */
+	struct uidset unnamed; /* source UIDs of what was left out or altered (naming) */
 	bool on_target;      /* it is there, or its CREATE is sent (writer) */
 	bool created_again;
 	bool forget;         /* a fence: what the ledger knows of it is void */
@@ -70,7 +73,7 @@ struct folder {
 	unsigned windows;    /* APPENDs without their answer */
 };
 
-enum pass_step { PASS_SURVEY, PASS_COPY, PASS_FOLLOW, PASS_DRAIN, PASS_ENDED };
+enum pass_step { PASS_SURVEY, PASS_COPY, PASS_FOLLOW, PASS_NAME, PASS_DRAIN, PASS_ENDED };
 
 typedef void pass_began_fn(void *owner);
 typedef void pass_ended_fn(void *owner, const struct outcome *outcome);
@@ -101,6 +104,7 @@ struct pass {
 	size_t open_folders;           /* not yet complete or left out */
 	struct work_queue work;
 	struct follow follow;
+	struct naming naming;
 	uint64_t sent;                 /* counts the APPENDs and CREATEs of all lanes */
 	struct mailbox_progress progress;
 };

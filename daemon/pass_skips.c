@@ -14,6 +14,8 @@ void pass_add_skip(struct pass *p, struct folder *f, uint32_t uid, const char *r
 		.folder_path = f->row.source_path, .uid = uid, .message_id = "", .reason = reason };
 
 	ledger_add_skips(p->env->ledger, &row, 1, NULL, NULL);
+	if (uid != 0)
+		(void)uidset_add(&f->unnamed, uid); /* out of memory, it stays without a name */
 }
 
 void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason)
@@ -41,6 +43,7 @@ void pass_alter_messages(struct pass *p, struct folder *f, const struct uidset *
 		return;
 	log_event(LOG_MESSAGE_ALTERED, &ctx, "%llu messages are not as on the source: %s", (unsigned long long)uidset_count(uids), reason);
 	p->progress.altered += uidset_count(uids);
+	(void)uidset_add_set(&f->unnamed, uids);
 	do {
 		uid = uidset_walk(uids, &w);
 		if (uid != 0)

@@ -10,7 +10,7 @@
 #include "verify.h"
 
 #define VERIFY_JOBS 2      /* FETCHes under way on one side */
-#define VERIFY_NAMES 100   /* messages that are named at once */
+#define VERIFY_NAMES 500   /* messages that are named at once */
 
 enum verify_step { VERIFY_SURVEY, VERIFY_LIST, VERIFY_HASH, VERIFY_NAME, VERIFY_ENDED };
 

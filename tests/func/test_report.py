@@ -196,6 +196,7 @@ def test_the_report_as_JSON(case):
     assert {f["folder"]: f["copied"] for f in ann["folders"]} == {"INBOX": 9, "Old": 1}
     [item] = ann["items"]
     assert (item["kind"], item["folder"], item["uid"]) == ("left out", "INBOX", 6) and "[CANNOT]" in item["reason"]
+    assert (item["message_id"], item["internaldate"], item["size"]) == ("<bad@example.org>", "01-Feb-2020 03:04:05 +0000", len(BAD))
     assert dora["items"] == [] and bob["folders"] == []
 
 
@@ -220,11 +221,49 @@ def test_what_was_altered_and_repaired(case):
     assert dora["items"][1]["reason"] == "a \ufffd"
 
 
+def unwanted(source, *uids):
+    for m in source.folder("INBOX").messages:
+        if m.uid in uids:
+            m.body = b"Message-ID: <bad%d@example.org>\r\n\r\nNobody wants me.\r\n" % m.uid
+            m.size = m.announced_size = len(m.body)
+
+
+def refuse_unwanted(_number, message):
+    return b"NO [CANNOT] no" if b"Nobody wants me" in (message.body or b"") else None
+
+
+def test_many_that_are_left_out_have_their_names(case):
+    source = fakes.box(600, size=300)
+    bad = set(range(3, 600, 2))
+    unwanted(source, *bad)
+    other = source.folder("Other")
+    other.add(body=b"Message-ID:\r\n  <folded@example.org>\r\n\r\nNobody wants me.\r\n", date="03-Mar-2021 01:02:03 -0500")
+    case.pair(case.serve(mailbox(source)), case.serve(mailbox(fakes.box(append_answer=refuse_unwanted))), [login("ann")])
+    case.run("once").exits(1)
+    rows = case.ledger("SELECT folder_path, uid, message_id, internaldate FROM skips")
+    assert {(u, i) for f, u, i, _ in rows if f == "INBOX"} == {(u, "<bad%d@example.org>" % u) for u in bad}
+    assert [r for r in rows if r[0] == "Other"] == [("Other", 1, "<folded@example.org>", "03-Mar-2021 01:02:03 -0500")]
+
+
+def test_names_that_cannot_be_had_are_no_failure(case):
+    for trouble in (("cut",), ("answer", b"NO [SERVERBUG] not now"), ("answer", b"BAD what?")):
+        source = fakes.box(5)
+        unwanted(source, 2)
+        # In the first pass over a folder nothing but the naming asks for headers.
+        source.hook = lambda _n, _c, line, t=trouble: t if "HEADER.FIELDS" in line else None
+        case.pair(case.serve(mailbox(source)), case.serve(mailbox(fakes.box(append_answer=refuse_unwanted))), [login("ann")])
+        program = case.run("once").exits(1)
+        assert "1 synced" in program.out and not program.lines("lost|held|failed"), program.err
+        assert case.ledger("SELECT uid, message_id, reason FROM skips") == [(2, "", "NO [CANNOT] no")]
+        case.forget()
+
+
 def test_a_ledger_without_a_configuration(case):
     setting(case)
     case.run("once").exits(1)
     program = case.run("report", "--ledger", str(case.state)).exits(1)
     assert "m/ann: incomplete" in program.out and "no mailbox list" not in program.out
+    assert "left out  INBOX, UID 6, 01-Feb-2020 03:04:05 +0000, %d B, <bad@example.org>\n" % len(BAD) in program.out
     assert names(case.run("status", "--all", "--ledger", str(case.state)).exits(0)) == ["m/ann", "m/carl", "m/dora", "n/bob"]
     assert "no ledger" in case.run("status", "--ledger", str(case.folder)).exits(74).err
 

@@ -1133,6 +1133,27 @@ Test(daemon_ledger, a_ledger_of_the_first_version_is_kept)
 	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
 }
 
+Test(daemon_ledger, what_was_left_out_gets_its_name_later)
+{
+	char row[96];
+
+	open_ledger();
+	add_mailbox("m/a");
+	add_skip(1, "INBOX", 5, "no");
+	add_skip(1, "INBOX", 6, "no");
+	add_skip(1, "Other", 5, "no");
+	ledger_name_skips(ledger,
+		&(struct ledger_skip){ .mailbox = 1, .folder_path = "INBOX", .uid = 5, .message_id = "<new@b>",
+			.internaldate = "17-Jul-1996 02:44:25 -0700", .size = 77 }, 1, on_done, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	ledger_name_skips(ledger, &(struct ledger_skip){ .mailbox = 1, .folder_path = "INBOX", .uid = 9, .message_id = "<x>" }, 1,
+		on_done, &loop);
+	cr_assert_eq(wait_for_it(), 0); /* it was cleared meanwhile */
+	ledger_close(&ledger);
+	sql_text("SELECT group_concat(folder_path || uid || message_id || internaldate || size || reason, ' ') FROM skips", row, sizeof(row));
+	cr_expect_str_eq(row, "INBOX5<new@b>17-Jul-1996 02:44:25 -070077no INBOX6<a@b>0no Other5<a@b>0no");
+}
+
 Test(daemon_ledger, one_message_may_be_altered_and_repaired)
 {
 	struct ledger_skip rows[2];
