@@ -39,6 +39,13 @@ def _look(tool):
     return len(TOOLS), "#8c564b", 13
 
 
+def _log_range(values):
+    """A range around them, and tics at 1, 2 and 5 that gnuplot would not set by itself."""
+    low, high = min(values) / 1.5, max(values) * 1.5
+    tics = [digit * 10.0 ** power for power in range(-3, 9) for digit in (1, 2, 5)]
+    return "set yrange [%g:%g]\nset ytics (%s)\n" % (low, high, ", ".join("%g" % t for t in tics if low <= t <= high))
+
+
 def throughput(folder, views):
     """Messages per second over round-trip time: one plot for each shape that was measured at two distances or more."""
     made = []
@@ -61,12 +68,14 @@ def throughput(folder, views):
                 block = "d%d" % len(data)
                 data[block] = rows
                 lines.append("$%s using 1:2:3:4 with yerrorlines lc rgb '%s' pt %d ps 1.3 lw 2 title '%s'" % (block, color, point, tool))
-        script = ("set title '%s: %s, TLS'\nset xlabel 'round-trip time, ms'\nset ylabel '%s per second'\nset logscale y\nset format y '%%g'\nset offsets graph 0, graph 0, graph 0.08, graph 0\n"
+        if not lines:
+            continue
+        script = ("set title '%s: %s, TLS'\nset xlabel 'round-trip time, ms'\nset ylabel '%s per second'\nset logscale y\n%s"
                   "set xtics (%s)\nset xrange [-4:%g]\nset grid x lc rgb '#eeeeee' lt 1\nplot %s" % (
                       "Throughput over distance", "%s (%s)" % (about, cells[0].size), "MB" if mb else "messages",
+                      _log_range([y for rows in data.values() for r in rows for y in r[1:]]),
                       ", ".join("%g" % r for r in here), max(here) + 4, ", ".join(lines)))
-        if lines:
-            made.append((_gnuplot(folder, "throughput-" + shape, script, data), "Throughput over round-trip time, %s." % about))
+        made.append((_gnuplot(folder, "throughput-" + shape, script, data), "Throughput over round-trip time, %s." % about))
     return made
 
 
@@ -122,13 +131,13 @@ def growth(folder, record):
         rows.append((n, mid(lambda l: l["wall"]) / n * 1e6, mid(lambda l: l["cpu"]) / n * 1e6,
                      mid(lambda l: l["source_cpu"] + l["target_cpu"]) / n * 1e6, mid(lambda l: l["kb"]) / 1024))
     script = ("set title 'Cost of a message over the size of its folder'\nset xlabel 'messages in the folder'\nset ylabel 'µs per message'\n"
-              "set y2label 'peak memory, MB'\nset logscale x\nset format x '10^{%%T}'\nset yrange [0:*]\nset y2range [0:%g]\nset y2tics nomirror out\nset border 11\n"
+              "set y2label 'peak memory, MB'\nset logscale xy\nset format x '10^{%%T}'\n%sset y2range [0:%g]\nset y2tics nomirror out\nset border 11\n"
               "set xrange [%g:%g]\n"
               "plot $d using 1:2 with linespoints lc rgb '#000000' pt 7 ps 1.3 lw 2 title 'wall', "
               "$d using 1:4 with linespoints lc rgb '#888888' pt 5 ps 1.3 lw 2 title 'CPU of the servers', "
               "$d using 1:3 with linespoints lc rgb '#d62728' pt 7 ps 1.3 lw 2 title 'CPU of godwit', "
               "$d using 1:5 axes x1y2 with linespoints lc rgb '#1f77b4' pt 9 ps 1.3 lw 2 dt 2 title 'memory of godwit (right)'" % (
-                  max(r[4] for r in rows) * 2, min(r[0] for r in rows) * 0.7, max(r[0] for r in rows) * 1.4))
+                  _log_range([y for r in rows for y in r[1:4]]), max(r[4] for r in rows) * 1.15, min(r[0] for r in rows) * 0.7, max(r[0] for r in rows) * 1.4))
     return [(_gnuplot(folder, "growth", script, {"d": rows}), "Cost over the size of a folder.")]
 
 
