@@ -173,6 +173,8 @@ def main():
             return 0
         measure(args, record, program, folder)
     except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # what is left to do is short
         say("interrupted: what was measured is kept, and the same command goes on")
     finally:
         if not args.keep:
