@@ -60,9 +60,9 @@ SHAPES = {shape.name: shape for shape in (
     Shape("delta", 1, 1200, _folders, "in 60 folders, copied before: a pass with nothing new", quick=(1, 24), again=True),
     # As shipped, Dovecot lets everybody at an address wait after a failed login there; an operator puts the migration's address
     # into login_trusted_networks. What the wait does is `penalty`.
-    Shape("bad", 40, 100, _small, "2 to 4 KB each, and 4 mailboxes that cannot log in; the source trusts the address", quick=(8, 20), bad=4,
+    Shape("bad", 40, 200, _small, "2 to 4 KB each, and 4 mailboxes that cannot log in; the source trusts the address", quick=(8, 20), bad=4,
           options=(("auth_penalty", False),)),
-    Shape("penalty", 40, 100, _small, "2 to 4 KB each, and 4 mailboxes that cannot log in, for which the source lets all others wait", quick=(8, 20), bad=4),
+    Shape("penalty", 40, 200, _small, "2 to 4 KB each, and 4 mailboxes that cannot log in, for which the source lets all others wait", quick=(8, 20), bad=4),
     Shape("huge", 1, 100_000, _small, "2 to 4 KB each, in 1 folder", quick=(1, 1000)),
     Shape("real", 1, 2000, lambda number, messages: corpus.realistic(messages, "one %d" % number),
           "sizes as in real mail (50 KB on average)"),
