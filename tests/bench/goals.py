@@ -93,6 +93,9 @@ def one_mailbox(views):
 def _faster(views, shape, rtt, tool, bound):
     cell = find(views, shape, rtt)
     value, why = _ratio(cell, tool, "godwit")
+    if value is not None and value < bound:
+        best, _ = _ratio(cell, tool, "limit")
+        why = "the limit is %.1f × as fast" % best if best else ""
     return Goal(("one mailbox" if cell is None or cell.mailboxes == 1 else "many mailboxes") + ", %s" % (
         _where(cell) if cell else "%s, RTT %g" % (shape, rtt)), "≥ %d × as fast as %s" % (bound, tool), value, bound, True, why=why)
 
