@@ -108,6 +108,9 @@ void ledger_db_checkpoint(struct ledger_db *db);
  * *unclean: the last one to have it did not come to its ledger_unlock(clean). */
 int ledger_lock(const char *dir, const char *path, int *fd, bool *unclean, struct ledger_failure *failure);
 void ledger_unlock(int *fd, bool clean);
+/* Why the folder of this file cannot be written, or the file not be read: an errno, 0 when it can. */
+int ledger_probe_write(const char *path);
+int ledger_probe_read(const char *path);
 /* Fills *failure and returns err. */
 int ledger_fail(struct ledger_failure *failure, enum ledger_err err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

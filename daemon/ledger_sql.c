@@ -87,12 +87,25 @@ static int failed(struct ledger_db *db)
 	int rc = db->sql != NULL ? sqlite3_errcode(db->sql) : SQLITE_NOMEM;
 	const char *words = db->sql != NULL ? sqlite3_errmsg(db->sql) : "out of memory";
 
+	/* SQLite takes what cannot be read for damage, too. */
+	errno = rc == SQLITE_CORRUPT ? ledger_probe_read(db->path) : 0;
+	if (errno != 0)
+		return ledger_fail(db->failure, LEDGER_FAILED, "the ledger %s cannot be read: %m", db->path);
 	if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT)
 		return damaged(db, words);
+	if (rc == SQLITE_CONSTRAINT) /* damage that SQLite cannot see, or a fault of ours */
+		return ledger_fail(db->failure, LEDGER_FAILED,
+			"the ledger %s does not fit together: %s; when the next run says so, too, move it and its -wal away: " OUT,
+			db->path, words);
 	if (rc == SQLITE_FULL)
 		return ledger_fail(db->failure, LEDGER_FAILED,
 			"the ledger %s cannot be written: the disk is full; make room and run again", db->path);
-	errno = rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db->sql) : 0;
+	/* What SQLite does after a failure has overwritten its reason more often than not. */
+	if (rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN) {
+		errno = ledger_probe_write(db->path);
+		if (errno == 0)
+			errno = sqlite3_system_errno(db->sql);
+	}
 	if (errno != 0)
 		return ledger_fail(
 			db->failure, LEDGER_FAILED, "the ledger %s cannot be used: %s (%m)", db->path, words);
