@@ -4,6 +4,7 @@ Generated messages are streamed and never held in memory, appended ones are read
 its digest. Every user sees the same Box."""
 import asyncio
 import base64
+import copy
 import hashlib
 import re
 
@@ -67,9 +68,9 @@ class Message:
 
 
 class Folder:
-    def __init__(self, name, uidvalidity, attributes=(), subscribed=False):
+    def __init__(self, name, uidvalidity, uidnext=1, attributes=(), subscribed=False):
         self.name, self.uidvalidity, self.attributes, self.subscribed = name, uidvalidity, list(attributes), subscribed
-        self.messages, self.uidnext = [], 1
+        self.messages, self.uidnext = [], uidnext
 
     def add(self, uid=None, **message):
         """Puts a message in; the arguments are those of Message."""
@@ -94,18 +95,22 @@ class Box:
     b"NO [OVERQUOTA] full" refuses the whole command. `before_literal(number)`: the same, in place of the "+".
     `stop_reading_at`: in each literal, after so many bytes, nothing is read until `go_on()`.
     `mechanisms`: of SASL, as offered; a login on behalf of another (PLAIN) is always possible.
-    `append_delay`: seconds between having a message and storing it; it is stored even when the client has gone."""
+    `append_delay`: seconds between having a message and storing it; it is stored even when the client has gone.
+    `first_uid`, `first_uidvalidity`: where the numbers of new folders begin, so that those of two boxes differ.
+    `keeps_uidvalidity`: False: another one for each connection."""
 
     def __init__(self, users=None, without=(), extra=(), separator="/", prefix="", starttls=False, hook=None,
                  append_answer=None, before_literal=None, stop_reading_at=None, append_delay=0, keep=1 << 20,
-                 greeting="ready", trickle=None, mechanisms=("PLAIN", "LOGIN")):
+                 greeting="ready", trickle=None, mechanisms=("PLAIN", "LOGIN"), first_uid=1, first_uidvalidity=1000,
+                 keeps_uidvalidity=True):
         self.mechanisms = mechanisms
         self.users, self.separator, self.prefix, self.starttls = users, separator, prefix, starttls
         self.capabilities = [c for c in CAPABILITIES if c not in without] + list(extra)
         self.hook, self.append_answer, self.before_literal = hook, append_answer, before_literal
         self.stop_reading_at, self.append_delay, self.keep = stop_reading_at, append_delay, keep
         self.greeting, self.trickle = greeting, trickle
-        self.folders, self.counts, self.appends = {}, {}, 0
+        self.first_uid, self.first_uidvalidity, self.keeps_uidvalidity = first_uid, first_uidvalidity, keeps_uidvalidity
+        self.folders, self.counts, self.appends, self.made = {}, {}, 0, -1
         self.resume = None
         self.folder("INBOX")
 
@@ -114,8 +119,24 @@ class Box:
         if name.upper() == "INBOX":
             name = "INBOX"
         if name not in self.folders:
-            self.folders[name] = Folder(name, 1000 + len(self.folders), **options)
+            self.made += 1
+            self.folders[name] = Folder(name, self.first_uidvalidity + self.made, self.first_uid, **options)
         return self.folders[name]
+
+    def snapshot(self):
+        """The mail, to be given to put_back()."""
+        return copy.deepcopy(self.folders), self.made
+
+    def put_back(self, snapshot):
+        self.folders, self.made = copy.deepcopy(snapshot)
+
+    def change_uidvalidity(self):
+        """Gives another UIDVALIDITY to all folders, and other UIDs to their messages."""
+        for folder in self.folders.values():
+            folder.uidvalidity += 100000
+            for message in folder.messages:
+                message.uid += 3
+            folder.uidnext += 3
 
     def digests(self, name="INBOX"):
         return [m.sha256() for m in self.folders[name].messages]
@@ -132,6 +153,9 @@ class Session:
         self.c, self.box = connection, box
         self.user = self.selected = None
         self.read_only = self.secured = False
+        if not box.keeps_uidvalidity:
+            for folder in box.folders.values():
+                folder.uidvalidity += 1
         if box.trickle:
             connection.trickle_chunk, connection.trickle_pause = box.trickle
 
