@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Runs the functional tests: each function test_* of each file tests/func/*.py and tests/real/*.py, given a fresh folder.
+"""Runs the functional tests: each function test_* of each file test_*.py in tests/func, tests/real and tests/crash, given a fresh folder.
 
-GODWIT names the program. A test fails by an exception; it gets a Case (see tests/func/case.py). Every test has a bound in time."""
+GODWIT names the program. A test fails by an exception; it gets a Case (see tests/func/case.py). Every test has a bound in time. With --long those in
+tests/crash go through all that they know instead of a part of it, for hours."""
 
 import argparse
 import faulthandler
@@ -19,6 +20,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 BOUND = 240  # seconds for one test
+LONG_BOUND = 12 * 3600
 
 
 class TooLong(Exception):
@@ -33,7 +35,7 @@ def load(path):
 
 
 def collect(only):
-    for folder in ("func", "real"):
+    for folder in ("func", "real", "crash"):
         for path in sorted((HERE / folder).glob("test_*.py")):
             module = load(path)
             for name, function in vars(module).items():
@@ -43,17 +45,17 @@ def collect(only):
                         yield title, function
 
 
-def run_one(title, function):
+def run_one(title, function, bound):
     from func.case import Case  # pylint: disable=import-outside-toplevel
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="godwit-test-"))
     started = time.monotonic()
 
     def too_long(_signal, _frame):
-        raise TooLong(f"not done after {BOUND} s")
+        raise TooLong(f"not done after {bound} s")
 
     signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(BOUND)
+    signal.alarm(bound)
     case = Case(folder)
     try:
         function(case)
@@ -77,16 +79,19 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--results")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--long", action="store_true")
     args = parser.parse_args()
     faulthandler.enable()
     if not os.environ.get("GODWIT"):
         sys.exit("tests/run.py: GODWIT must name the program")
+    if args.long:
+        os.environ["GODWIT_LONG"] = "yes"
     counts = {True: 0, False: 0}
     for title, function in collect(args.only):
         if args.list:
             print(title)
             continue
-        counts[run_one(title, function)] += 1
+        counts[run_one(title, function, LONG_BOUND if args.long else BOUND)] += 1
     if args.results:
         pathlib.Path(args.results).write_text(f"passed {counts[True]}\nfailed {counts[False]}\n", encoding="utf-8")
     print(f"{counts[True]} passed, {counts[False]} failed")

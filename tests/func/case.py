@@ -217,21 +217,21 @@ class Case:
         (self.folder / name).chmod(0o600)
 
     def configure(self, servers, migrations, **settings):
-        """`servers`: name -> keys, see site(); `migrations`: name -> (source, target, rows of login())."""
+        """`servers`: name -> keys, see site(); `migrations`: name -> (source, target, rows of login()), and keys of its own as a fourth."""
         settings = {"state": self.state, "control": self.folder / "control.sock", **settings}
         text = ["%s = %s" % (k, value(v)) for k, v in settings.items()]
         for name, keys in servers.items():
             text += ['server "%s" {' % name, *("    %s = %s" % (k, value(v)) for k, v in keys.items()), "}"]
-        for name, (source, target, rows) in migrations.items():
+        for name, (source, target, rows, *keys) in migrations.items():
             self.write_list(name + ".csv", rows)
             text += ['migration "%s" {' % name, '    source = "%s"' % source, '    target = "%s"' % target,
-                     '    mailboxes = "%s.csv"' % name, "}"]
+                     '    mailboxes = "%s.csv"' % name, *("    %s = %s" % (k, value(v)) for rules in keys for k, v in rules.items()), "}"]
         self.write("godwit.conf", "\n".join(text) + "\n")
 
-    def pair(self, old, new, rows, **settings):
-        """One migration "m" from `old` to `new`, which are servers or what site() made of them."""
+    def pair(self, old, new, rows, rules=(), **settings):
+        """One migration "m" from `old` to `new`, which are servers or what site() made of them. `rules`: keys of the migration."""
         old, new = (s if isinstance(s, dict) else site(s) for s in (old, new))
-        self.configure({"old": old, "new": new}, {"m": ("old", "new", rows)}, **settings)
+        self.configure({"old": old, "new": new}, {"m": ("old", "new", rows, dict(rules))}, **settings)
 
     def forget(self):
         """Loses the ledger."""
