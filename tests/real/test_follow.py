@@ -309,7 +309,7 @@ def test_nothing_is_deleted_in_a_pass_in_which_something_failed(case):
 
 
 def test_nothing_is_deleted_without_UIDPLUS(case):
-    new = shared.dovecot("without-uidplus", tls="none", capability_remove=("UIDPLUS",))
+    new = shared.dovecot("plain-without-uidplus", tls="none", capability_remove=("UIDPLUS",))
     old, new, user, there, tap = begin(case, target=new, deletions="mirror")
     before = shared.read(new, there)
     expunge(old, user, b"INBOX", "1:2")
