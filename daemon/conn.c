@@ -44,6 +44,7 @@ void conn_drop(struct conn *c)
 	if (c->poll != NULL)
 		uv_close((uv_handle_t *)c->poll, on_close_free);
 	c->poll = NULL;
+	conn_io_end(c);
 	if (c->easy != NULL) {
 		curl_multi_remove_handle(c->d->multi, c->easy);
 		curl_easy_cleanup(c->easy);

@@ -192,6 +192,7 @@ static struct conn *conn_new(struct dialer *d, const struct endpoint *ep, const 
 	c->owner = owner;
 	buf_init(&c->in, CONN_IN_CHUNK);
 	buf_init(&c->out, CONN_OUT_CAP);
+	buf_init(&c->sealed, CONN_SEALED_CHUNK);
 	size_t url_size = strlen(ep->host) + sizeof("imaps://[]/");
 	c->dialing = calloc(1, sizeof(*c->dialing) + url_size);
 	c->easy = curl_easy_init();

@@ -34,6 +34,104 @@ bool conn_io_knows_tls(void)
 	       strcmp(of_curl + sizeof(prefix) - 1, OpenSSL_version(OPENSSL_VERSION_STRING)) == 0;
 }
 
+/*
+ * TLS takes a record in two steps, and servers send small ones. So what the socket has is read by the buffer, which the dialer has one of: whose
+ * bytes are still in it when another connection reads gets them to keep.
+ */
+static void sealed_keep(struct dialer *d)
+{
+	struct conn *of = d->sealed_of;
+	if (of != NULL && d->sealed.n > 0 && buf_append(&of->sealed, d->sealed) != 0) {
+		/* What follows will make no sense; this is why. */
+		of->broken = CONN_FAULT_MEMORY;
+		of->write_error = CURLE_OUT_OF_MEMORY;
+	}
+	d->sealed_of = NULL;
+	d->sealed = SPAN_NONE;
+}
+
+/* What came and was not decrypted yet; n 0: the end, < 0: see errno. */
+static ssize_t sealed_more(struct conn *c, struct span *ret)
+{
+	struct dialer *d = c->d;
+	if (d->sealed_of != c)
+		sealed_keep(d);
+	if (c->sealed.n > 0) {
+		*ret = buf_span(&c->sealed);
+	} else {
+		if (d->sealed.n == 0) {
+			ssize_t n = recv(c->fd, d->sealed_in, sizeof(d->sealed_in), 0);
+			if (n <= 0)
+				return n;
+			d->sealed_of = c;
+			d->sealed = span_of(d->sealed_in, (size_t)n);
+		}
+		*ret = d->sealed;
+	}
+	return (ssize_t)ret->n;
+}
+
+static int bio_read(BIO *b, char *to, int size)
+{
+	struct conn *c = BIO_get_data(b);
+	struct span s;
+	BIO_clear_retry_flags(b);
+	ssize_t n = sealed_more(c, &s);
+	if (n <= 0) {
+		if (n < 0 && BIO_sock_should_retry((int)n))
+			BIO_set_retry_read(b);
+		return (int)n;
+	}
+	if (n > size)
+		n = size;
+	memcpy(to, s.p, (size_t)n);
+	if (c->sealed.n == 0) {
+		c->d->sealed = span_from(s, (size_t)n);
+	} else {
+		buf_consume(&c->sealed, (size_t)n);
+		if (c->sealed.n == 0)
+			buf_done(&c->sealed);
+	}
+	return (int)n;
+}
+
+static int bio_write(BIO *b, const char *from, int size)
+{
+	struct conn *c = BIO_get_data(b);
+	BIO_clear_retry_flags(b);
+	ssize_t n = send(c->fd, from, (size_t)size, MSG_NOSIGNAL);
+	if (n < 0 && BIO_sock_should_retry((int)n))
+		BIO_set_retry_write(b);
+	return (int)n;
+}
+
+static long bio_ctrl(BIO *b, int what, long n, void *p)
+{
+	(void)b;
+	(void)n;
+	(void)p;
+	return what == BIO_CTRL_FLUSH;
+}
+
+static BIO *bio_new(struct conn *c)
+{
+	static BIO_METHOD *method;
+	if (method == NULL) {
+		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+		if (method == NULL)
+			return NULL;
+		BIO_meth_set_read(method, bio_read);
+		BIO_meth_set_write(method, bio_write);
+		BIO_meth_set_ctrl(method, bio_ctrl);
+	}
+	BIO *b = BIO_new(method);
+	if (b != NULL) {
+		BIO_set_data(b, c);
+		BIO_set_init(b, 1);
+	}
+	return b;
+}
+
 static SSL *tls_of(CURL *easy)
 {
 	/* It lets go of a connection that is set up, and takes it again at the first use. */
@@ -56,17 +154,30 @@ void conn_io_begin(struct conn *c, int fd)
 		c->way = CONN_WAY_SOCKET;
 		return;
 	}
+	/* libcurl's own way to the socket leads through its state, which is there only during its calls. */
 	SSL *tls = tls_of(c->easy);
-	/* Its own way to the socket leads through libcurl's state, which is there only during libcurl's calls. */
-	if (tls == NULL || SSL_set_fd(tls, fd) != 1)
+	BIO *b = tls != NULL ? bio_new(c) : NULL;
+	if (b == NULL)
 		return;
+	SSL_set_bio(tls, b, b);
 	/* What a socket did not take is offered again with what has come behind it, wherever that lies now. */
 	SSL_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_set_options(tls, SSL_OP_NO_RENEGOTIATION);
-	SSL_set_read_ahead(tls, 1);
-	SSL_set_default_read_buffer_len(tls, CONN_TLS_READ);
 	c->ssl = tls;
 	c->way = CONN_WAY_TLS;
+}
+
+void conn_io_end(struct conn *c)
+{
+	/* libcurl says goodbye, perhaps when we are gone. */
+	if (c->ssl != NULL)
+		SSL_set_fd(c->ssl, c->fd);
+	c->ssl = NULL;
+	if (c->d->sealed_of == c) {
+		c->d->sealed_of = NULL;
+		c->d->sealed = SPAN_NONE;
+	}
+	buf_done(&c->sealed);
 }
 
 static CURLcode socket_result(struct conn *c, ssize_t n, CURLcode error, size_t *ret)

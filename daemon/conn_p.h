@@ -15,8 +15,8 @@
 #define CONN_IN_CHUNK 65536
 /* Bytes handed to TLS at a time: one record. */
 #define CONN_OUT_CHUNK 16384
-/* Bytes that TLS takes from the socket at a time: two records. With more of them it moves more around than it saves in calls. */
-#define CONN_TLS_READ (34u * 1024)
+/* Encrypted bytes taken from the socket at a time. */
+#define CONN_SEALED_CHUNK 65536
 /* Bytes read from one connection before the others have their turn. */
 #define CONN_TURN_BYTES (256u * 1024)
 /* us for all connections together, before those that do not wait for them have theirs */
@@ -44,6 +44,9 @@ struct dialer {
 	struct conn_queue queue;  /* connections that go on at the next turn without waiting for their sockets */
 	uint64_t turn;
 	struct conn_queue unsent; /* connections with small pieces that go before the loop waits */
+	struct conn *sealed_of;   /* whose bytes are in sealed_in, see conn_io.c; NULL: nobody's */
+	struct span sealed;       /* the part that is still to be decrypted */
+	char sealed_in[CONN_SEALED_CHUNK];
 	char in[CONN_IN_CHUNK];   /* what was read just now, lent to the owner */
 	char out[CONN_OUT_CHUNK]; /* what is being written by libcurl's TLS, see conn_io.c */
 };
@@ -105,6 +108,7 @@ struct conn {
 	TAILQ_ENTRY(conn) unsent_entry;
 	struct buf in;         /* read, but not taken */
 	struct buf out;        /* written, but not sent */
+	struct buf sealed;     /* read, but not decrypted, while sealed_in is another's */
 	size_t refused;        /* bytes libcurl's TLS was offered and will want to see again; 0: none */
 	int io_errno;          /* of the last failure on the direct way; 0: none */
 	const char *io_reason; /* the same, OpenSSL's words; NULL: none */
@@ -134,6 +138,8 @@ void conn_drop(struct conn *c);
 
 /* Logged in: finds the way for the bytes. */
 void conn_io_begin(struct conn *c, int fd);
+/* Before libcurl closes it. */
+void conn_io_end(struct conn *c);
 /* CURLE_OK: *ret bytes; in reading 0 is the end. CURLE_AGAIN: when the socket is ready. Else io_errno and io_reason may tell more. */
 CURLcode conn_io_recv(struct conn *c, char *p, size_t n, size_t *ret);
 /* What was answered by CURLE_AGAIN is to be offered again, with what has come behind it or not. */

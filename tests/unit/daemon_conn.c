@@ -733,6 +733,40 @@ Test(daemon_conn, bytes_do_not_go_through_libcurl)
 	cr_assert_leq(curl_recvs, 2);
 }
 
+/* What one leaves of what came in one read must not get into another's hands, nor be lost. */
+Test(daemon_conn, two_readers_that_pause_get_each_their_own)
+{
+	struct world w[2];
+	char ca[128];
+	for (int i = 0; i < 2; i++) {
+		world_begin(&w[i], LIST("--tls", "first", "--after", "source", "--amount", "3000000"));
+		snprintf(ca, sizeof(ca), "%s/ca.pem", server_certificates());
+		w[i].ep.ca_file = ca;
+		w[i].ep.tls_first = true;
+		w[i].amount = w[i].sent = 3 * MB;
+		w[i].take = 5000;
+		w[i].pause_every = 7 + i;
+	}
+	/* on one loop */
+	struct loop *other = w[1].l;
+	dialer_free(&w[1].d);
+	w[1].l = w[0].l;
+	for (int i = 0; i < 2; i++) {
+		w[i].t = timer_new(w[0].l, resume, &w[i]);
+		w[i].c = conn_dial(w[0].d, &w[i].ep, &ann, on_stream, &w[i]);
+	}
+	while (w[0].got < w[0].amount || w[1].got < w[1].amount) {
+		loop_run(w[0].l);
+		cr_assert_eq(w[0].downs + w[1].downs, 0, "%s%s", w[0].failure.text, w[1].failure.text);
+	}
+	cr_assert(!w[0].wrong && !w[1].wrong);
+	timer_free(&w[1].t);
+	conn_close(&w[1].c);
+	w[1].l = other;
+	world_end(&w[1]);
+	world_end(&w[0]);
+}
+
 /* What a proxy does to the bytes only libcurl knows. */
 Test(daemon_conn, bytes_go_through_libcurl_where_a_proxy_may_be)
 {
