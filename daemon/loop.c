@@ -22,6 +22,7 @@ struct loop {
 	uint64_t polled;      /* ns of uv_hrtime(), when the last turn ended and the poll began */
 	uint64_t waited;      /* ns of uv_metrics_idle_time(), at the same moment */
 	uint64_t used;        /* ns of this thread's processor time, at the same moment */
+	bool interrupted;     /* a signal came in this turn */
 	uint64_t busy, ran;   /* ns, see loop_meter */
 	struct loop_meter meter;
 };
@@ -96,10 +97,15 @@ static void turn_end(struct loop *l)
 	uint64_t all = l->polled - polled, wait = l->waited - waited;
 	uint64_t busy = wait < all ? all - wait : 0;
 	l->ran += all;
+	l->meter.ran = l->ran / 1000;
+	/* A poll that a signal breaks off has lost count of its time. */
+	if (l->interrupted) {
+		l->interrupted = false;
+		return;
+	}
 	l->busy += busy;
 	histogram_add(&l->meter.turns, busy / 1000);
 	histogram_add(&l->meter.cpu, (l->used - used) / 1000);
-	l->meter.ran = l->ran / 1000;
 	l->meter.busy = l->busy / 1000;
 }
 
@@ -254,6 +260,7 @@ static void on_signal(uv_signal_t *h, int signo)
 {
 	(void)signo;
 	struct loop_signal *s = (struct loop_signal *)h;
+	((struct loop *)h->loop)->interrupted = true;
 	s->fn(s->arg);
 }
 

@@ -17,7 +17,7 @@
 /* Descriptors for all but connections: loop, ledger, lists, name service. */
 #define FILES_BESIDE 64u
 /* ms between two attempts to write what the reader of the log has not taken */
-#define LOG_AGAIN 100
+#define LOG_AGAIN 20
 
 static void say(const char *text)
 {

@@ -278,6 +278,28 @@ Test(daemon_loop, a_callback_that_sleeps_takes_time_but_no_processor)
 	loop_free(&w.l);
 }
 
+static void *interrupt(void *arg)
+{
+	usleep(200 * 1000);
+	pthread_kill(*(pthread_t *)arg, SIGUSR1);
+	return NULL;
+}
+
+Test(daemon_loop, waiting_for_a_signal_is_waiting)
+{
+	struct world w = { .l = loop_new() };
+	struct loop_signal *s = loop_signal_new(w.l, SIGUSR1, stop, &w);
+	pthread_t self = pthread_self(), th;
+	cr_assert_eq(pthread_create(&th, NULL, interrupt, &self), 0);
+	loop_run(w.l);
+	pthread_join(th, NULL);
+	const struct loop_meter *m = loop_meter(w.l);
+	cr_assert_geq(m->ran, 150 * 1000);
+	cr_assert_leq(m->turns.max, 100 * 1000);
+	loop_signal_free(&s);
+	loop_free(&w.l);
+}
+
 static void block_twice(void *arg)
 {
 	block(arg);
