@@ -14,8 +14,8 @@
 #include <sys/resource.h>
 
 #define KEEPALIVE (2 * 60 * 1000u)
-/* Descriptors for all but connections: loop, ledger, lists, name service. */
-#define FILES_BESIDE 64u
+/* Descriptors for all but connections: loop, ledger, lists, name service; and those that a connection that is being made has for a moment. */
+#define FILES_BESIDE 128u
 /* ms between two attempts to write what the reader of the log has not taken */
 #define LOG_AGAIN 20
 
@@ -128,10 +128,43 @@ static uint64_t files_needed(const struct conf *conf, enum sched_mode mode)
 		(mode == SCHED_VERIFY ? mailboxes : 0); /* what is to be told of each waits in a file */
 }
 
-static int raise_files(const struct conf *conf, enum sched_mode mode)
+/* So many connections to each server at most that together they are no more than `room`: those with the most give way. */
+static uint64_t connections_most(const struct conf *conf, uint64_t room)
 {
+	uint64_t most = UINT64_MAX, all = 0, next;
+	for (size_t i = 0; i < conf->server_n; i++)
+		all += (uint64_t)conf->servers[i].max_connections;
+	while (all > room && most > SIDES) {
+		/* The next lower level at which somebody stands, or the one at which it is enough. */
+		uint64_t high = 0, n = 0;
+		next = SIDES;
+		for (size_t i = 0; i < conf->server_n; i++) {
+			uint64_t has = (uint64_t)conf->servers[i].max_connections;
+			has = has < most ? has : most;
+			if (has > high) {
+				next = high > next ? high : next;
+				high = has;
+				n = 1;
+			} else if (has == high) {
+				n++;
+			} else if (has > next) {
+				next = has;
+			}
+		}
+		if (all - n * (high - next) < room)
+			next = high - (all - room + n - 1) / n;
+		most = next > SIDES ? next : SIDES;
+		all -= n * (high - most);
+	}
+	return most;
+}
+
+static int raise_files(struct run *r)
+{
+	const struct conf *conf = r->conf;
 	struct rlimit limit;
-	uint64_t need = files_needed(conf, mode);
+	uint64_t need = files_needed(conf, r->mode), beside = FILES_BESIDE;
+	r->connections_most = UINT64_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return 0;
 	if (limit.rlim_cur < limit.rlim_max) {
@@ -140,14 +173,27 @@ static int raise_files(const struct conf *conf, enum sched_mode mode)
 		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 			limit.rlim_cur = soft;
 	}
-	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need)
+	if (limit.rlim_cur == RLIM_INFINITY)
 		return 0;
-	fprintf(stderr,
-		"%s: max_mailboxes = %d and the servers' max_connections may need %llu open files, but this process may have no more "
-		"than %llu; raise the limit (ulimit -n, LimitNOFILE= of the unit) or lower max_mailboxes\n",
-		conf->file != NULL ? conf->file : "godwit", conf->max_mailboxes, (unsigned long long)need,
-		(unsigned long long)limit.rlim_cur);
-	return EXIT_CONFIGURATION;
+	if (limit.rlim_cur < need) {
+		fprintf(stderr,
+			"%s: max_mailboxes = %d and the servers' max_connections may need %llu open files, but this process may have no more "
+			"than %llu; raise the limit (ulimit -n, LimitNOFILE= of the unit) or lower max_mailboxes\n",
+			conf->file != NULL ? conf->file : "godwit", conf->max_mailboxes, (unsigned long long)need,
+			(unsigned long long)limit.rlim_cur);
+		return EXIT_CONFIGURATION;
+	}
+	/* Logins that hang have connections, too, and are not among max_mailboxes. */
+	if (r->mode == SCHED_VERIFY)
+		beside += (uint64_t)conf->max_mailboxes + (uint64_t)conf->max_mailboxes / 8 + 1;
+	r->connections_most = connections_most(conf, limit.rlim_cur - beside);
+	for (size_t i = 0; i < conf->server_n; i++)
+		if ((uint64_t)conf->servers[i].max_connections > r->connections_most)
+			log_event(LOG_CONFIG_WARNING, NULL,
+				"the setting max_connections of the server \"%s\" counts as %llu: this process may have no more than %llu open "
+				"files (ulimit -n, LimitNOFILE= of the unit)",
+				conf->servers[i].name, (unsigned long long)r->connections_most, (unsigned long long)limit.rlim_cur);
+	return 0;
 }
 
 static uint64_t clock_now(void *arg)
@@ -301,7 +347,8 @@ static void add_servers(struct run *r)
 			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
 			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
 		};
-		uint32_t server = sched_add_server(r->sched, &r->endpoints[i], (uint32_t)v->max_connections);
+		uint64_t most = (uint64_t)v->max_connections < r->connections_most ? (uint64_t)v->max_connections : r->connections_most;
+		uint32_t server = sched_add_server(r->sched, &r->endpoints[i], (uint32_t)most);
 		sched_set_per_mailbox(r->sched, server, (uint32_t)v->connections_per_mailbox);
 	}
 	for (size_t i = 0; i < r->conf->migration_n; i++) {
@@ -376,7 +423,7 @@ static int open_ledger(struct run *r)
 int run_open(struct run *r)
 {
 	const struct conf *conf = r->conf;
-	int rc = raise_files(conf, r->mode);
+	int rc = raise_files(r);
 	if (rc != 0)
 		return rc;
 	r->loop = loop_new();

@@ -3,6 +3,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,12 +104,58 @@ class Watch(threading.Thread):
             time.sleep(0.1)
 
 
+class Hold(threading.Thread):
+    """Stops the sessions of a Dovecot, each a moment after its login, until so many mailboxes are running at once; then lets all of them go on."""
+
+    def __init__(self, server, log, running):
+        super().__init__(daemon=True)
+        self.server, self.log, self.running, self.most, self.over = server, log, running, 0, threading.Event()
+
+    def _sessions(self):
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                with open("/proc/%s/stat" % name) as file:
+                    text = file.read()
+            except OSError:
+                continue
+            fields = text.rpartition(")")[2].split()
+            if int(fields[3]) == self.server.pid and "(imap)" in text:
+                yield int(name), float(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+    def run(self):
+        stopped, seen = set(), 0
+        while self.most < self.running and not self.over.is_set():
+            with open("/proc/uptime") as file:
+                now = float(file.read().split()[0])
+            for pid, began in self._sessions():
+                if pid not in stopped and now - began > 0.1:
+                    stopped.add(pid)
+                    _signal(pid, signal.SIGSTOP)
+            with open(self.log, errors="replace") as file:
+                file.seek(seen)
+                text = file.read()
+                seen = file.tell()
+            self.most = max([self.most, *map(int, re.findall(r": slot taken \((\d+) of", text))])
+            time.sleep(0.05)
+        for pid in stopped:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
 def numbers(line):
     return [float(n) for n in re.findall(r"\d+(?:\.\d+)?", line)]
 
 
-def run(program, crowd_, command="once"):
-    """One run; returns what was measured as a dictionary."""
+def run(program, crowd_, command="once", hold=False):
+    """One run; returns what was measured as a dictionary. `hold`: lets nobody finish until all slots are taken."""
     conf = crowd_.configure()
     log = os.path.join(crowd_.folder, "log")
     begin = time.monotonic()
@@ -117,10 +164,16 @@ def run(program, crowd_, command="once"):
                               stdout=subprocess.DEVNULL, stderr=said)
     watch = Watch(child.pid)
     watch.start()
+    holder = Hold(crowd_.source, log, crowd_.running)
+    if hold:
+        holder.start()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.monotonic() - begin
     watch.join(1)
+    holder.over.set()
+    if hold:
+        holder.join()
     with open(log, errors="replace") as file:
         lines = file.read().splitlines()
     taken = [numbers(line.rpartition("(")[2])[0] for line in lines if ": slot taken (" in line]
@@ -143,7 +196,8 @@ def main(argv=None):
     parser.add_argument("--registered", type=int, default=10000)
     parser.add_argument("--running", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=3, help="in each mailbox (3)")
-    parser.add_argument("--rtt", type=float, default=0)
+    parser.add_argument("--rtt", type=float, default=100, help="in ms (100)")
+    parser.add_argument("--no-hold", action="store_true", help="do not make so many run at once: let them end as they can")
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--keep", metavar="DIR", help="work in DIR, and leave it")
     parser.add_argument("--json", metavar="FILE")
@@ -154,7 +208,7 @@ def main(argv=None):
         folder = args.keep or temporary
         os.makedirs(folder, exist_ok=True)
         with Crowd(folder, args.registered, args.running, args.messages, args.plain, args.rtt) as place:
-            result = run(program, place)
+            result = run(program, place, hold=not args.no_hold)
             wrong = crowd.compare(place.source, place.target, place.names)
         result["wrong"] = len(wrong)
         if wrong:
