@@ -105,40 +105,43 @@ class Watch(threading.Thread):
 
 
 class Hold(threading.Thread):
-    """Stops the sessions of a Dovecot, each a moment after its login, until so many mailboxes are running at once; then lets all of them go on."""
+    """Stops the source's session of each mailbox that has a slot, until so many have one at once; then lets all of them go on."""
 
     def __init__(self, server, log, running):
         super().__init__(daemon=True)
         self.server, self.log, self.running, self.most, self.over = server, log, running, 0, threading.Event()
 
     def _sessions(self):
+        """(pid, user) as Dovecot tells in the titles of its processes: imap: [user address state]"""
         for name in os.listdir("/proc"):
             if not name.isdigit():
                 continue
             try:
                 with open("/proc/%s/stat" % name) as file:
-                    text = file.read()
+                    if int(file.read().rpartition(")")[2].split()[3]) != self.server.pid:
+                        continue
+                with open("/proc/%s/cmdline" % name) as file:
+                    user = re.search(r"imap/?\w*:? ?\[(\S+) ", file.read())
             except OSError:
                 continue
-            fields = text.rpartition(")")[2].split()
-            if int(fields[3]) == self.server.pid and "(imap)" in text:
-                yield int(name), float(fields[19]) / os.sysconf("SC_CLK_TCK")
+            if user:
+                yield int(name), user[1]
 
     def run(self):
-        stopped, seen = set(), 0
+        stopped, seen, has_slot = set(), 0, set()
         while self.most < self.running and not self.over.is_set():
-            with open("/proc/uptime") as file:
-                now = float(file.read().split()[0])
-            for pid, began in self._sessions():
-                if pid not in stopped and now - began > 0.1:
-                    stopped.add(pid)
-                    _signal(pid, signal.SIGSTOP)
             with open(self.log, errors="replace") as file:
                 file.seek(seen)
                 text = file.read()
                 seen = file.tell()
-            self.most = max([self.most, *map(int, re.findall(r": slot taken \((\d+) of", text))])
-            time.sleep(0.05)
+            for user, count in re.findall(r"/(\w+): slot taken \((\d+) of", text):
+                has_slot.add(user)
+                self.most = max(self.most, int(count))
+            for pid, user in self._sessions():
+                if user in has_slot and pid not in stopped:
+                    stopped.add(pid)
+                    _signal(pid, signal.SIGSTOP)
+            time.sleep(0.02)
         for pid in stopped:
             _signal(pid, signal.SIGCONT)
 

@@ -9,6 +9,7 @@ import shutil
 PASSWORD = "secret"
 ROOM = """\
 default_client_limit = 20000
+verbose_proctitle = yes
 service imap {
   process_limit = %(sessions)d
 }
