@@ -50,6 +50,16 @@ static void print_summary(const struct run *r, uint32_t migration)
 	run_print_work(r, migration);
 }
 
+/* That they have no pass is what somebody asked for; that the run is not complete for it must be said. */
+static void on_started(void *owner)
+{
+	const struct once *once = owner;
+	unsigned n = (unsigned)run_paused(&once->run);
+	if (n > 0)
+		log_event(LOG_ORDER, NULL, "%u mailbox%s paused and left alone, until the daemon is told to resume %s", n,
+			n == 1 ? " is" : "es are", n == 1 ? "it" : "them");
+}
+
 static int once_run(struct once *once, const struct command_options *options)
 {
 	struct run *r = &once->run;
@@ -58,6 +68,8 @@ static int once_run(struct once *once, const struct command_options *options)
 		return rc;
 	r->mode = SCHED_ONCE;
 	r->state = r->conf->state;
+	r->started = on_started;
+	r->owner = once;
 	log_set_guard(before_line, NULL, once);
 	rc = run_open(r);
 	if (rc != 0)

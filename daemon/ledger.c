@@ -41,27 +41,6 @@ struct door {
 	struct ledger *ledger; /* NULL: it was closed */
 };
 
-static const char *const state_names[] = {
-#define X(name, text) text,
-	MAILBOX_STATES(X)
-#undef X
-};
-
-const char *mailbox_state_name(enum mailbox_state s)
-{
-	return s < MAILBOX_STATE_N ? state_names[s] : "unknown";
-}
-
-const char *skip_kind_name(enum skip_kind k)
-{
-	static const char *const names[] = {
-#define X(name, text) text,
-		SKIP_KINDS(X)
-#undef X
-	};
-	return k < SKIP_KIND_N ? names[k] : "unknown";
-}
-
 void *request_alloc(struct request *r, size_t n, size_t size)
 {
 	void *p = n != 0 && size > REQUEST_MAX / n ? NULL : arena_alloc(&r->mem, n * size + 1);

@@ -67,6 +67,8 @@ struct ledger_mailbox {
 	int64_t last_synced;   /* wall ms of the last complete pass; 0: never */
 	uint64_t copied, adopted, bytes; /* over all passes */
 	uint64_t skips[SKIP_KIND_N]; /* messages and folders, by what became of them */
+	bool paused;           /* held by the operator, until he resumes it */
+	bool finishing;        /* the next pass that leaves nothing out is the last one */
 };
 
 struct ledger_folder {

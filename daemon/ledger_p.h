@@ -92,7 +92,7 @@ struct ledger_db {
 };
 
 extern const char ledger_schema[];
-#define LEDGER_VERSION 3 /* of the schema */
+#define LEDGER_VERSION 4 /* of the schema */
 /* What makes version i + 1 out of version i. */
 extern const char *const ledger_upgrades[LEDGER_VERSION];
 

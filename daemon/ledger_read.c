@@ -156,23 +156,29 @@ static struct ledger_mailbox mailbox_of(sqlite3_stmt *st)
 		.adopted = count(st, 9),
 		.bytes = count(st, 10),
 		.skips = { [SKIP_LEFT_OUT] = count(st, 11), [SKIP_ALTERED] = count(st, 12), [SKIP_REPAIRED] = count(st, 13) },
+		.paused = count(st, 14) != 0,
+		.finishing = count(st, 15) != 0,
 	};
 }
 
 #define MAILBOX                                                                                                        \
 	"SELECT id, name, state, reason, attempts, next_attempt, since, last_synced, copied, adopted, bytes,"          \
 	" (SELECT count(*) FROM skips WHERE mailbox = m.id"
+#define MAILBOX_KINDS                                                                                                  \
+	" AND kind = 'left out'), (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'altered'),"            \
+	" (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'repaired')"
 #define MAILBOX_END " FROM mailboxes m WHERE ?1 IS NULL OR name = ?1 ORDER BY name"
 
 int ledger_read_mailboxes(struct ledger_reader *r, const char *name, ledger_mailbox_row *fn, void *arg)
 {
 	static const char *const words[] = {
-		[1] = MAILBOX "), 0, 0" MAILBOX_END,
-		[2] = MAILBOX " AND kind = 'left out'), (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'altered'),"
-			      " (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'repaired')" MAILBOX_END,
+		[1] = MAILBOX "), 0, 0, 0, 0" MAILBOX_END,
+		[2] = MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END,
+		[3] = MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END,
+		[4] = MAILBOX MAILBOX_KINDS ", paused, finishing" MAILBOX_END,
 	};
 	sqlite3_stmt *st;
-	int rc = SQLITE_DONE, err = begin(r, words[r->version == 1 ? 1 : 2], &st);
+	int rc = SQLITE_DONE, err = begin(r, words[r->version], &st);
 
 	if (err != LEDGER_OK)
 		return err;

@@ -37,7 +37,9 @@ const char ledger_schema[] =
 	"	last_synced INTEGER NOT NULL DEFAULT 0,\n"
 	"	copied INTEGER NOT NULL DEFAULT 0,\n"
 	"	adopted INTEGER NOT NULL DEFAULT 0,\n"
-	"	bytes INTEGER NOT NULL DEFAULT 0\n"
+	"	bytes INTEGER NOT NULL DEFAULT 0,\n"
+	"	paused INTEGER NOT NULL DEFAULT 0,         -- held by the operator\n"
+	"	finishing INTEGER NOT NULL DEFAULT 0       -- the next pass that leaves nothing out is the last one\n"
 	");\n"
 
 	"CREATE TABLE folders (\n"
@@ -87,4 +89,7 @@ const char *const ledger_upgrades[LEDGER_VERSION] = {
 		"ALTER TABLE skips_2 RENAME TO skips;\n",
 	/* Flags are followed. */
 	[2] = "ALTER TABLE batches ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;\n" FOLLOWS,
+	/* The operator has a say. */
+	[3] = "ALTER TABLE mailboxes ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;\n"
+	      "ALTER TABLE mailboxes ADD COLUMN finishing INTEGER NOT NULL DEFAULT 0;\n",
 };

@@ -22,15 +22,15 @@ static const char *const sql[ST_N] = {
 	[ST_MAILBOX_NEW] = "INSERT INTO mailboxes (name, state) VALUES (?1, 'queued') ON CONFLICT (name) DO NOTHING",
 	[ST_MAILBOX_FIND] =
 		"SELECT m.id, m.name, m.state, m.reason, m.attempts, m.next_attempt, m.since, m.last_synced, m.copied, m.adopted,"
-		" m.bytes FROM mailboxes m WHERE m.name = ?1",
+		" m.bytes, m.paused, m.finishing FROM mailboxes m WHERE m.name = ?1",
 	[ST_MAILBOX_SKIPS] = "SELECT kind, count(*) FROM skips WHERE mailbox = ?1 GROUP BY kind",
 	[ST_MAILBOX_SAVE] =
 		"UPDATE mailboxes SET state = ?2, reason = ?3, attempts = ?4, next_attempt = ?5, since = ?6,"
-		" last_synced = ?7 WHERE id = ?1",
+		" last_synced = ?7, paused = ?8, finishing = ?9 WHERE id = ?1",
 	[ST_MAILBOX_SAVE_NEW] =
-		"INSERT INTO mailboxes (name, state, reason, attempts, next_attempt, since, last_synced)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET state = ?2, reason = ?3,"
-		" attempts = ?4, next_attempt = ?5, since = ?6, last_synced = ?7",
+		"INSERT INTO mailboxes (name, state, reason, attempts, next_attempt, since, last_synced, paused, finishing)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (name) DO UPDATE SET state = ?2, reason = ?3,"
+		" attempts = ?4, next_attempt = ?5, since = ?6, last_synced = ?7, paused = ?8, finishing = ?9",
 	[ST_MAILBOX_COUNT] = "UPDATE mailboxes SET copied = copied + ?2, adopted = adopted + ?3, bytes = bytes + ?4"
 			     " WHERE id = (SELECT mailbox FROM folders WHERE id = ?1)",
 	[ST_FOLDER_LIST] =
@@ -346,7 +346,9 @@ static int find_mailbox(struct ledger_db *db, struct request *r, const char *nam
 			.last_synced = sqlite3_column_int64(st, 7),
 			.copied = (uint64_t)sqlite3_column_int64(st, 8),
 			.adopted = (uint64_t)sqlite3_column_int64(st, 9),
-			.bytes = (uint64_t)sqlite3_column_int64(st, 10) };
+			.bytes = (uint64_t)sqlite3_column_int64(st, 10),
+			.paused = sqlite3_column_int64(st, 11) != 0,
+			.finishing = sqlite3_column_int64(st, 12) != 0 };
 	else
 		err = failed(db);
 	sqlite3_reset(st);
@@ -388,6 +390,8 @@ static int save_mailboxes(struct ledger_db *db, struct request *r)
 		number(st, 5, m->next_attempt);
 		number(st, 6, m->since);
 		number(st, 7, m->last_synced);
+		number(st, 8, m->paused);
+		number(st, 9, m->finishing);
 		err = run_on(db, st, "mailbox", m->id);
 	}
 	return err;

@@ -58,6 +58,8 @@ void limits_login_over(struct limits *l);
 void limits_login_took(struct limits *l, uint64_t ms);
 
 enum limits_door limits_door(const struct limits *l, uint64_t now);
+/* Somebody knows better than the interval: when down, one may probe it now. */
+void limits_hurry(struct limits *l);
 /* DOOR_PROBE: the caller's dial is the probe, until limits_failed(probe), limits_succeeded(), or limits_probe_void() when it ended without an answer. */
 void limits_probe(struct limits *l);
 void limits_probe_void(struct limits *l);

@@ -565,6 +565,14 @@ uint32_t run_count(const struct run *r, enum mailbox_state state)
 	return n;
 }
 
+uint32_t run_paused(const struct run *r)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < sched_migrations(r->sched); i++)
+		n += sched_counts(r->sched, i)->paused;
+	return n;
+}
+
 uint64_t run_left_out(const struct run *r, uint32_t migration)
 {
 	const struct sched_counts *c = sched_counts(r->sched, migration);
@@ -585,12 +593,12 @@ int run_exit_code(const struct run *r)
 {
 	if (r->broken)
 		return EXIT_LEDGER;
-	bool left_out = run_count(r, MAILBOX_FAILED) + run_count(r, MAILBOX_HELD) > 0;
+	bool left_out = run_count(r, MAILBOX_FAILED) + run_count(r, MAILBOX_HELD) - run_paused(r) > 0;
 	for (uint32_t i = 0; i < sched_migrations(r->sched); i++)
 		left_out = left_out || run_left_out(r, i) > 0;
 	if (left_out)
 		return EXIT_LEFT_OUT;
-	if (run_count(r, MAILBOX_PARKED) + run_count(r, MAILBOX_QUEUED) + run_count(r, MAILBOX_RUNNING) > 0)
+	if (run_paused(r) > 0 || run_count(r, MAILBOX_PARKED) + run_count(r, MAILBOX_QUEUED) + run_count(r, MAILBOX_RUNNING) > 0)
 		return EXIT_LATER;
 	return 0;
 }

@@ -79,6 +79,8 @@ bool run_fits(const char *name, char *const *patterns, int n, bool *met);
 bool run_was_stopped(const struct run *r);
 /* Of all migrations, together. */
 uint32_t run_count(const struct run *r, enum mailbox_state state);
+/* Held by the operator. */
+uint32_t run_paused(const struct run *r);
 /* Messages and folders that are left out, by this run or an earlier one. */
 uint64_t run_left_out(const struct run *r, uint32_t migration);
 /* "1,234 messages copied (56.7 MB), 3 adopted, 0 left out; 1 m 12 s" and the end of the line, on stdout. */

@@ -18,7 +18,7 @@ struct sched *sched_new(enum sched_mode mode, const struct sched_limits *limits,
 	struct sched *s = must(calloc(1, sizeof(*s)));
 	assert(limits->max_mailboxes > 0);
 	*s = (struct sched){ .mode = mode, .limits = *limits, .clock = *clock, .env = env, .funnel = funnel, .owner = owner };
-	s->late_at = SCHED_NEVER;
+	s->late_at = s->asked_until = SCHED_NEVER;
 	for (int i = 0; i < STEP_N; i++)
 		TAILQ_INIT(&s->steps[i]);
 	return s;
@@ -91,6 +91,7 @@ uint32_t sched_add_mailbox(struct sched *s, uint32_t migration, const struct cre
 		.state = MAILBOX_QUEUED,
 		.heap_at = NO_ENTRY,
 		.next = NO_ENTRY,
+		.prev = NO_ENTRY,
 	};
 	s->migrations[migration].counts.mailboxes++;
 	s->migrations[migration].counts.state[MAILBOX_QUEUED]++;
@@ -108,6 +109,8 @@ void sched_restore(struct sched *s, uint32_t mailbox, const struct ledger_mailbo
 	en->since = row->since;
 	en->next_attempt = row->next_attempt;
 	en->last_synced = row->last_synced;
+	en->finishing = row->finishing;
+	entry_pause(s, mailbox, row->paused);
 	entry_reason(en, row->reason);
 	c->state[en->state]--;
 	c->state[state]++;
@@ -120,6 +123,12 @@ static void begin(struct sched *s, uint32_t e)
 	struct entry *en = &s->entries[e];
 	int64_t wall = s->clock.wall(s->clock.arg);
 	int64_t wait = 0;
+	/* It may have been running, and no longer does. */
+	if (en->paused) {
+		if (en->state != MAILBOX_HELD)
+			entry_hold(s, e);
+		return;
+	}
 	switch ((enum mailbox_state)en->state) {
 	case MAILBOX_DONE:
 		return;
@@ -251,9 +260,14 @@ void active_on_mailbox(void *owner, const struct mailbox_event *ev)
 
 void run_ready(struct sched *s)
 {
-	while (s->step_n[STEP_RUNNING] < s->limits.max_mailboxes && s->step_n[STEP_READY] > 0) {
-		struct active *a = TAILQ_FIRST(&s->steps[STEP_READY]);
+	struct active *next;
+	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_READY]);
+		a != NULL && s->step_n[STEP_RUNNING] < s->limits.max_mailboxes; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (a->asked)
+			continue;
 		active_step(a, STEP_RUNNING);
+		a->last = s->entries[a->entry].finishing;
 		say_slot(a, true);
 		if (s->mode != SCHED_CHECK) {
 			const struct entry *en = &s->entries[a->entry];
@@ -281,7 +295,7 @@ static void arm(struct sched *s, uint64_t now)
 		/* The loop goes round once for others; a timer of 0 ms may run out in the same turn. */
 		at = now + 1;
 	} else {
-		at = s->late_at;
+		at = earlier(s->late_at, s->asked_until);
 		if (s->heap_n > 0)
 			at = earlier(at, s->entries[s->heap[0]].due);
 	}
@@ -329,6 +343,7 @@ void sched_tick(struct sched *s)
 		tick_stopping(s, now);
 		return;
 	}
+	stop_asked(s, now);
 	start_turn(s, now);
 	lanes_grow(s);
 	/* An owner that was told of a refused mailbox may have stopped everything. */

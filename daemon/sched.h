@@ -14,6 +14,9 @@
  * A server that cannot be connected to (not: that refuses a login) several times in a row is down: one mailbox at a time
  * probes it at each interval, and what it meets counts as an attempt for all that were due.
  *
+ * The operator (sched_order): a paused mailbox is held until he resumes it, through restarts; no pass is made for it, of `once` neither. A finishing one is done
+ * with the first pass that was begun after he asked and left nothing out; passes that fail, or leave something out, are made again as usual.
+ *
  * Who is tried anew: `once` and `copy` begin again with failed and held mailboxes, from the first attempt. A start of the daemon gives each of them
  * one attempt. Done ones are left alone. A parked one goes on where it was, at its time.
  *
@@ -54,6 +57,7 @@ enum sched_event_kind {
 	SCHED_ENDED,  /* an attempt or a pass of `mailbox` is over; its new state is set */
 	SCHED_IDLE,   /* nothing is queued, dialling or running; sched_waiting() wait on the timer. Told each time it becomes so. */
 	SCHED_BROKEN, /* nothing can go on, words says why; what runs is being stopped, SCHED_STOPPED follows */
+	SCHED_SAVED,  /* sched_saved() has grown */
 	SCHED_STOPPED /* nothing is running any more, nothing will start */
 };
 
@@ -65,13 +69,14 @@ struct sched_event {
 	const char *words;             /* SCHED_BROKEN; SCHED_ENDED: the reason, "" for none */
 };
 
-/* Called from sched_tick() and from mailboxes' events only. May call anything here but sched_free(). */
+/* Called from sched_tick(), from mailboxes' events and from the ledger's answers only. May call anything here but sched_free(). */
 typedef void sched_funnel(void *owner, const struct sched_event *ev);
 
 /* Of one migration. */
 struct sched_counts {
 	uint32_t mailboxes;
 	uint32_t state[MAILBOX_STATE_N];
+	uint32_t paused; /* held by the operator, or about to be */
 	uint64_t copied, adopted, left_out, folders_left_out, bytes; /* by this process */
 };
 
@@ -100,6 +105,27 @@ void sched_tick(struct sched *s);
 /* Nothing new starts; what runs is stopped, after shutdown_timeout (or with `now`) at once. */
 void sched_stop(struct sched *s, bool now);
 
+/* What the operator may ask for. */
+#define SCHED_ORDERS(X)                                                                                                \
+	X(RETRY, "retry")   /* a parked, held or failed one: try it now, attempts start anew */                         \
+	X(PAUSE, "pause")   /* hold it; what runs is stopped as by sched_stop() */                                     \
+	X(RESUME, "resume") /* a held or done one: back to the queue */                                                \
+	X(FINISH, "finish") /* a last pass, then done */
+enum sched_order {
+#define X(name, text) SCHED_##name,
+	SCHED_ORDERS(X)
+#undef X
+	SCHED_ORDER_N
+};
+const char *sched_order_name(enum sched_order o);
+#define SCHED_WORDS 128
+/* Between sched_start() and sched_stop(). False: nothing was to be done. `words`, in either case, says what becomes of the mailbox, behind its name. sched_tick() is due
+ * when all orders have been given; what they changed is durable when sched_saved() has come to what sched_marked() was then. */
+bool sched_order(struct sched *s, uint32_t mailbox, enum sched_order o, char words[SCHED_WORDS]);
+bool sched_takes_orders(const struct sched *s);
+uint64_t sched_marked(const struct sched *s);
+uint64_t sched_saved(const struct sched *s);
+
 uint32_t sched_mailboxes(const struct sched *s);
 uint32_t sched_migrations(const struct sched *s);
 /* On the timer. */
@@ -111,6 +137,8 @@ uint32_t sched_migration_of(const struct sched *s, uint32_t mailbox);
 enum mailbox_state sched_state(const struct sched *s, uint32_t mailbox);
 /* "" when there is nothing to say. */
 const char *sched_reason(const struct sched *s, uint32_t mailbox);
+/* As the ledger has it, or is about to. `name` NULL, `reason` valid until the next event; no counts. */
+struct ledger_mailbox sched_row(const struct sched *s, uint32_t mailbox);
 /* MIGRATION/TARGET_USER, to be freed. */
 char *sched_name(const struct sched *s, uint32_t mailbox);
 /* NULL while it is not running. */

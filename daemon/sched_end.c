@@ -19,12 +19,20 @@ void entry_park(struct sched *s, uint32_t e, uint64_t ms)
 	entry_heap_push(s, e, s->clock.now(s->clock.arg) + ms);
 }
 
+#define REASON (sizeof(((struct outcome *)0)->text) + 32)
+
+static const char *reason_of(const struct entry *en, const struct outcome *o, char buf[REASON])
+{
+	snprintf(buf, REASON, "%s%s: %s", en->finishing ? "last pass: " : "", side_name(o->side), o->text);
+	return buf;
+}
+
 /* Counts a failed attempt: parked, or failed when it was the last. `quiet`: dialled by nobody, the server's line has said it for all. */
 static void entry_count(struct sched *s, uint32_t e, const struct outcome *o, bool quiet)
 {
 	struct entry *en = &s->entries[e];
-	char reason[sizeof(o->text) + 16];
-	snprintf(reason, sizeof(reason), "%s: %s", side_name(o->side), o->text);
+	char reason[REASON];
+	reason_of(en, o, reason);
 	if (en->attempts < UINT32_MAX)
 		en->attempts++;
 	en->broke = o->at == AT_WORK;
@@ -101,7 +109,8 @@ void probe_over(struct active *a, const struct server *server)
 static void learn(struct active *a, const struct outcome *o)
 {
 	struct sched *s = a->s;
-	if (o->radius != RADIUS_NONE && !s->stopping && s->mode != SCHED_CHECK) {
+	/* One that was asked to stop says nothing of its server. */
+	if (!a->asked && o->radius != RADIUS_NONE && !s->stopping && s->mode != SCHED_CHECK) {
 		struct server *server = active_server(a, o->side);
 		struct limits *l = &server->limits;
 		if (is_connect_failure(s, server, o)) {
@@ -130,7 +139,23 @@ static void add_counts(struct sched_counts *c, const struct mailbox_progress *p)
 	c->bytes += p->bytes_copied;
 }
 
-static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p)
+static void requeue(struct sched *s, uint32_t e, const char *reason)
+{
+	entry_set(s, e, MAILBOX_QUEUED, reason);
+	entry_queue(s, e);
+}
+
+static void done(struct sched *s, uint32_t e)
+{
+	struct entry *en = &s->entries[e];
+	en->finishing = false;
+	entry_pause(s, e, false);
+	entry_set(s, e, MAILBOX_DONE, "its last pass left nothing out");
+	say_done(s, en);
+}
+
+/* `last`: finishing had been asked for before the pass began. */
+static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p, bool last)
 {
 	struct entry *en = &s->entries[e];
 	en->attempts = 0;
@@ -141,22 +166,26 @@ static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p
 		entry_set(s, e, MAILBOX_SYNCED, "");
 		return;
 	}
-	char reason[96] = "";
+	char reason[128] = "";
+	const char *due = en->finishing ? "; not done, a last pass is due" : "";
 	if (p->left_out + p->folders_left_out > 0)
-		snprintf(reason, sizeof(reason), "%llu messages and %u folders were left out",
-			(unsigned long long)p->left_out, (unsigned)p->folders_left_out);
+		snprintf(reason, sizeof(reason), "%llu messages and %u folders were left out%s",
+			(unsigned long long)p->left_out, (unsigned)p->folders_left_out, due);
 	else if (p->folders_not_followed > 0)
-		snprintf(reason, sizeof(reason), "changed flags of %u folders were not followed", (unsigned)p->folders_not_followed);
-	entry_set(s, e, MAILBOX_SYNCED, reason);
+		snprintf(reason, sizeof(reason), "changed flags of %u folders were not followed%s",
+			(unsigned)p->folders_not_followed, due);
 	say_synced(s, en, p);
-	if (s->mode == SCHED_DAEMON)
+	if (en->finishing && last && reason[0] == '\0') {
+		done(s, e);
+		return;
+	}
+	entry_set(s, e, MAILBOX_SYNCED, reason);
+	if (en->paused)
+		entry_hold(s, e);
+	else if (en->finishing && !last)
+		requeue(s, e, "a last pass is due");
+	else if (s->mode == SCHED_DAEMON)
 		entry_park(s, e, s->limits.pass_interval);
-}
-
-static void requeue(struct sched *s, uint32_t e, const char *reason)
-{
-	entry_set(s, e, MAILBOX_QUEUED, reason);
-	entry_queue(s, e);
 }
 
 /* The server asks for patience: coming back at once would make it worse. */
@@ -179,8 +208,8 @@ static bool wants_patience(const struct outcome *o)
 static void failed(struct sched *s, uint32_t e, const struct outcome *o, const struct mailbox_progress *p)
 {
 	struct entry *en = &s->entries[e];
-	char reason[sizeof(o->text) + 16];
-	snprintf(reason, sizeof(reason), "%s: %s", side_name(o->side), o->text);
+	char reason[REASON];
+	reason_of(en, o, reason);
 	if (o->at == AT_LOGIN || s->mode == SCHED_CHECK) {
 		entry_count(s, e, o, false);
 	} else if (o->heal == HEAL_NEVER) {
@@ -229,15 +258,19 @@ void active_end(struct active *a, const struct outcome *o)
 		if (a->permit[side])
 			active_give(a, (enum side)side);
 	}
-	if (a->lanes > 0 && o->radius != RADIUS_NONE && o->radius != RADIUS_RUN && !s->stopping)
+	if (a->lanes > 0 && o->radius != RADIUS_NONE && o->radius != RADIUS_RUN && !s->stopping && !a->asked)
 		en->alone = true;
 	lanes_give(a);
 	en->active = NULL;
 
 	if (o->radius == RADIUS_NONE)
-		synced(s, e, p);
+		synced(s, e, p, a->last);
 	else if (o->radius == RADIUS_RUN)
 		entry_set(s, e, MAILBOX_QUEUED, "");
+	else if (en->paused)
+		entry_hold(s, e);
+	else if (a->asked && !s->stopping)
+		requeue(s, e, en->finishing ? "a last pass is due" : "");
 	else if (s->stopping || s->broken)
 		entry_set(s, e, MAILBOX_QUEUED, en->reason != NULL && en->attempts > 0 ? en->reason : "stopped");
 	else

@@ -11,6 +11,7 @@ void entry_queue(struct sched *s, uint32_t e)
 {
 	struct migration *m = &s->migrations[s->entries[e].migration];
 	s->entries[e].next = NO_ENTRY;
+	s->entries[e].prev = m->last;
 	if (m->first == NO_ENTRY)
 		m->first = e;
 	else
@@ -19,13 +20,27 @@ void entry_queue(struct sched *s, uint32_t e)
 	s->queued_n++;
 }
 
+static void unlink(struct sched *s, uint32_t e)
+{
+	struct entry *en = &s->entries[e];
+	struct migration *m = &s->migrations[en->migration];
+	if (en->prev == NO_ENTRY)
+		m->first = en->next;
+	else
+		s->entries[en->prev].next = en->next;
+	if (en->next == NO_ENTRY)
+		m->last = en->prev;
+	else
+		s->entries[en->next].prev = en->prev;
+	s->queued_n--;
+}
+
 uint32_t entry_unqueue(struct sched *s, uint32_t migration)
 {
 	struct migration *m = &s->migrations[migration];
 	uint32_t e = m->first;
 	assert(e != NO_ENTRY);
-	m->first = s->entries[e].next;
-	s->queued_n--;
+	unlink(s, e);
 	return e;
 }
 
@@ -42,11 +57,9 @@ static bool heap_before(const struct sched *s, uint32_t a, uint32_t b)
 	return x->due != y->due ? x->due < y->due : a < b;
 }
 
-void entry_heap_push(struct sched *s, uint32_t e, uint64_t due)
+/* Puts e at `at` or above, where it belongs. */
+static void heap_rise(struct sched *s, uint32_t at, uint32_t e)
 {
-	assert(s->entries[e].heap_at == NO_ENTRY && s->heap_n < s->entry_n);
-	s->entries[e].due = due;
-	uint32_t at = s->heap_n++;
 	while (at > 0 && heap_before(s, e, s->heap[(at - 1) / 2])) {
 		heap_put(s, at, s->heap[(at - 1) / 2]);
 		at = (at - 1) / 2;
@@ -54,14 +67,9 @@ void entry_heap_push(struct sched *s, uint32_t e, uint64_t due)
 	heap_put(s, at, e);
 }
 
-uint32_t entry_heap_pop(struct sched *s, uint64_t now)
+/* The same, below. */
+static void heap_sink(struct sched *s, uint32_t at, uint32_t e)
 {
-	if (s->heap_n == 0 || s->entries[s->heap[0]].due > now)
-		return NO_ENTRY;
-	uint32_t first = s->heap[0], e = s->heap[--s->heap_n], at = 0;
-	s->entries[first].heap_at = NO_ENTRY;
-	if (s->heap_n == 0)
-		return first;
 	for (;;) {
 		uint32_t child = 2 * at + 1;
 		if (child >= s->heap_n)
@@ -74,7 +82,43 @@ uint32_t entry_heap_pop(struct sched *s, uint64_t now)
 		at = child;
 	}
 	heap_put(s, at, e);
+}
+
+static void heap_remove(struct sched *s, uint32_t e)
+{
+	uint32_t at = s->entries[e].heap_at, last = s->heap[--s->heap_n];
+	s->entries[e].heap_at = NO_ENTRY;
+	if (last == e)
+		return;
+	if (at > 0 && heap_before(s, last, s->heap[(at - 1) / 2]))
+		heap_rise(s, at, last);
+	else
+		heap_sink(s, at, last);
+}
+
+void entry_heap_push(struct sched *s, uint32_t e, uint64_t due)
+{
+	assert(s->entries[e].heap_at == NO_ENTRY && s->heap_n < s->entry_n);
+	s->entries[e].due = due;
+	heap_rise(s, s->heap_n++, e);
+}
+
+uint32_t entry_heap_pop(struct sched *s, uint64_t now)
+{
+	if (s->heap_n == 0 || s->entries[s->heap[0]].due > now)
+		return NO_ENTRY;
+	uint32_t first = s->heap[0];
+	heap_remove(s, first);
 	return first;
+}
+
+void entry_unwait(struct sched *s, uint32_t e)
+{
+	struct entry *en = &s->entries[e];
+	if (en->heap_at != NO_ENTRY)
+		heap_remove(s, e);
+	else if (en->state == MAILBOX_QUEUED && en->active == NULL)
+		unlink(s, e);
 }
 
 void entry_reason(struct entry *en, const char *reason)
@@ -101,17 +145,38 @@ void entry_set(struct sched *s, uint32_t e, enum mailbox_state state, const char
 	if (s->env->ledger != NULL && !en->dirty) {
 		en->dirty = true;
 		s->dirty[(s->dirty_first + s->dirty_n++) % s->entry_n] = e;
+		s->marked++;
 	}
+}
+
+struct ledger_mailbox sched_row(const struct sched *s, uint32_t mailbox)
+{
+	const struct entry *en = &s->entries[mailbox];
+	return (struct ledger_mailbox){
+		.id = en->ledger_id,
+		.state = (enum mailbox_state)en->state,
+		.reason = en->reason != NULL ? en->reason : "",
+		.attempts = en->attempts,
+		.next_attempt = en->next_attempt,
+		.since = en->since,
+		.last_synced = en->last_synced,
+		.paused = en->paused,
+		.finishing = en->finishing,
+	};
 }
 
 static void on_saved(void *arg, int err)
 {
 	struct sched *s = arg;
-	s->saving = false;
-	if (err != LEDGER_OK)
+	s->saving--;
+	if (err != LEDGER_OK) {
 		sched_break(s, ledger_error(s->env->ledger));
-	else if (s->dirty_n > 0)
-		entry_flush(s);
+		return;
+	}
+	if (s->saving == 0)
+		s->saved = s->handed;
+	entry_flush(s);
+	sched_tell(s, &(struct sched_event){ .kind = SCHED_SAVED });
 }
 
 static void save_some(struct sched *s)
@@ -122,24 +187,16 @@ static void save_some(struct sched *s)
 	assert(s->dirty_n > 0);
 	do {
 		uint32_t e = s->dirty[s->dirty_first];
-		struct entry *en = &s->entries[e];
 		s->dirty_first = (s->dirty_first + 1) % s->entry_n;
 		s->dirty_n--;
-		en->dirty = false;
+		s->entries[e].dirty = false;
 		names[n] = sched_name(s, e);
-		rows[n] = (struct ledger_mailbox){
-			.id = en->ledger_id,
-			.name = names[n],
-			.state = (enum mailbox_state)en->state,
-			.reason = en->reason != NULL ? en->reason : "",
-			.attempts = en->attempts,
-			.next_attempt = en->next_attempt,
-			.since = en->since,
-			.last_synced = en->last_synced,
-		};
+		rows[n] = sched_row(s, e);
+		rows[n].name = names[n];
 		n++;
 	} while (s->dirty_n > 0 && n < ROWS_AT_ONCE);
-	s->saving = true;
+	s->saving++;
+	s->handed += n;
 	ledger_save_mailboxes(s->env->ledger, rows, n, on_saved, s);
 	for (uint32_t k = 0; k < n; k++)
 		free(names[k]);
@@ -151,6 +208,6 @@ void entry_flush(struct sched *s)
 	if (s->broken)
 		s->dirty_n = 0;
 	/* At the end nothing may be left behind. */
-	while (s->dirty_n > 0 && (!s->saving || s->stopping))
+	while (s->dirty_n > 0 && (s->saving == 0 || s->stopping))
 		save_some(s);
 }

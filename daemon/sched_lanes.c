@@ -59,7 +59,7 @@ void lanes_grow(struct sched *s)
 	for (bool given = s->several && s->queued_n == 0; given;) {
 		given = false;
 		TAILQ_FOREACH(a, &s->steps[STEP_RUNNING], link) {
-			if (mailbox_lanes_wanted(a->mailbox) == 0 || !take_pair(a))
+			if (a->asked || mailbox_lanes_wanted(a->mailbox) == 0 || !take_pair(a))
 				continue;
 			a->lanes++;
 			given = true;

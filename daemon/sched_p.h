@@ -1,6 +1,6 @@
 /*
  * sched_p: what the files of sched share. sched.c has the interface and the turn; sched_start.c decides who starts; sched_end.c what becomes of a mailbox
- * whose attempt is over; sched_entry.c queues, heap, and rows for the ledger; sched_lanes.c further connections of one that runs; sched_words.c what is said.
+ * whose attempt is over; sched_order.c what the operator asks for; sched_entry.c queues, heap, and rows for the ledger; sched_lanes.c further connections of one that runs; sched_words.c what is said.
  *
  * An entry is what waits: compact, one per mailbox. An active is what holds permits: from dialling to the end, in the list of its step.
  */
@@ -30,6 +30,9 @@ struct active {
 	uint32_t entry;
 	enum step step;
 	uint64_t since;       /* monotonic ms, of the step */
+	uint64_t stop_until;  /* monotonic ms; paused: then at once; SCHED_NEVER: it is not, or that was done */
+	bool asked;           /* to stop, by the operator */
+	bool last;            /* finishing was asked for before its pass began */
 	struct mailbox *mailbox;
 	struct mailbox_spec spec;
 	char *name;
@@ -50,7 +53,7 @@ struct entry {
 	int64_t next_attempt; /* wall ms; 0: none */
 	int64_t last_synced;
 	uint64_t due;         /* monotonic ms, while in the heap */
-	uint32_t next;        /* in the queue of its migration */
+	uint32_t next, prev;  /* in the queue of its migration */
 	uint32_t heap_at;     /* NO_ENTRY: not in the heap */
 	uint32_t attempts;
 	uint32_t said;        /* hash of the trouble that was told last; 0: none: its end is told, too, and the same is not told again */
@@ -59,6 +62,8 @@ struct entry {
 	bool dirty : 1;       /* in the list of rows to save */
 	bool alone : 1;       /* a pass with several pairs of connections broke: the next ones have one */
 	bool broke : 1;       /* the last attempt ended at work, not at the login */
+	bool paused : 1;      /* by the operator; it is held, or its mailbox is being stopped */
+	bool finishing : 1;   /* by the operator; not when it is done */
 };
 
 struct migration {
@@ -96,7 +101,8 @@ struct sched {
 	uint32_t heap_n;
 	uint32_t *dirty;      /* entries whose rows are to be saved: a ring */
 	uint32_t dirty_first, dirty_n;
-	bool saving;          /* rows are being saved; the others wait, each only once, until that is answered */
+	uint32_t saving;      /* calls that save rows; the other rows wait, each only once, until they are answered */
+	uint64_t marked, handed, saved; /* rows that were to be saved so far, were handed to the ledger, are durable */
 	uint32_t queued_n;
 	uint32_t turn;        /* the migration to be asked first */
 
@@ -108,11 +114,14 @@ struct sched {
 	bool several;         /* a mailbox may have several connections somewhere */
 	bool started, idle, stopping, stopped_now, broken, over;
 	uint64_t stop_until;  /* stopping: then at once */
+	uint64_t asked_until; /* the first of those that were asked to stop has had its time; SCHED_NEVER: there is none */
 };
 
 /* sched_entry.c */
 void entry_queue(struct sched *s, uint32_t e);
 uint32_t entry_unqueue(struct sched *s, uint32_t migration);
+/* Takes it out of the queue, or the heap, if it is in one. */
+void entry_unwait(struct sched *s, uint32_t e);
 void entry_heap_push(struct sched *s, uint32_t e, uint64_t due);
 /* The entry that is due at `now` or before, taken out; NO_ENTRY: none. */
 uint32_t entry_heap_pop(struct sched *s, uint64_t now);
@@ -121,6 +130,13 @@ void entry_set(struct sched *s, uint32_t e, enum mailbox_state state, const char
 void entry_reason(struct entry *en, const char *reason);
 /* Saves the marked rows in the ledger. */
 void entry_flush(struct sched *s);
+
+/* sched_order.c */
+/* It is paused and nothing of it runs: held. */
+void entry_hold(struct sched *s, uint32_t e);
+void entry_pause(struct sched *s, uint32_t e, bool paused);
+/* Paused mailboxes that have had their time to stop. */
+void stop_asked(struct sched *s, uint64_t now);
 
 /* sched_start.c */
 /* Wakes who is due, starts who may; not more than one turn of the loop can bear. */
@@ -170,6 +186,8 @@ void say_retry(const struct sched *s, struct entry *en, const struct outcome *o)
 void say_failed(const struct sched *s, const struct entry *en, const struct outcome *o);
 void say_again(const struct sched *s, const struct entry *en);
 void say_synced(const struct sched *s, const struct entry *en, const struct mailbox_progress *p);
+void say_paused(const struct sched *s, const struct entry *en);
+void say_done(const struct sched *s, const struct entry *en);
 void say_ended(const struct sched *s, const struct entry *en, enum log_kind kind, const struct outcome *o);
 void say_server_down(const struct sched *s, const struct limits *l);
 void say_server_up(const struct limits *l);

@@ -103,7 +103,8 @@ static void start(struct sched *s, uint32_t e)
 	struct active *a = calloc(1, sizeof(*a));
 	if (a == NULL)
 		abort();
-	*a = (struct active){ .s = s, .entry = e, .step = STEP_N, .permit = { true, true } };
+	*a = (struct active){ .s = s, .entry = e, .step = STEP_N, .permit = { true, true },
+		.stop_until = SCHED_NEVER };
 	a->name = sched_name(s, e);
 	a->spec = (struct mailbox_spec){
 		.job = s->mode == SCHED_CHECK ? JOB_CHECK : s->mode == SCHED_VERIFY ? JOB_VERIFY : JOB_COPY,
@@ -229,7 +230,7 @@ static void redial(struct sched *s)
 	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_REDIAL]); a != NULL; a = next) {
 		next = TAILQ_NEXT(a, link);
 		enum side missing = a->permit[SOURCE] ? TARGET : SOURCE;
-		if (mailbox_is_over(a->mailbox) || !limits_take(&active_server(a, missing)->limits, 1))
+		if (a->asked || mailbox_is_over(a->mailbox) || !limits_take(&active_server(a, missing)->limits, 1))
 			continue;
 		a->permit[missing] = true;
 		step_fresh(a);

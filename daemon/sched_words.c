@@ -113,6 +113,18 @@ void say_synced(const struct sched *s, const struct entry *en, const struct mail
 		(unsigned long long)p->adopted, (unsigned long long)p->left_out, flags, deleted);
 }
 
+void say_paused(const struct sched *s, const struct entry *en)
+{
+	struct log_context ctx = entry_context(s, en);
+	log_event(LOG_MAILBOX_PAUSED, &ctx, "%s", en->reason != NULL ? en->reason : "held");
+}
+
+void say_done(const struct sched *s, const struct entry *en)
+{
+	struct log_context ctx = entry_context(s, en);
+	log_event(LOG_MAILBOX_DONE, &ctx, "done: no more passes will come");
+}
+
 void say_ended(const struct sched *s, const struct entry *en, enum log_kind kind, const struct outcome *o)
 {
 	struct log_context ctx = entry_context(s, en);

@@ -1074,11 +1074,11 @@ Test(daemon_ledger, a_newer_format_is_left_alone)
 	open_ledger();
 	add_mailbox("m/a");
 	ledger_close(&ledger);
-	sql("PRAGMA user_version = 4");
+	sql("PRAGMA user_version = 5");
 	refused(LEDGER_NEWER, "newer godwit");
 	cr_assert_not_null(strstr(failure.text, file));
-	cr_assert_not_null(strstr(failure.text, "version 4"));
-	sql("PRAGMA user_version = 3");
+	cr_assert_not_null(strstr(failure.text, "version 5"));
+	sql("PRAGMA user_version = 4");
 	open_ledger();
 	cr_assert_eq(add_mailbox("m/a"), 1);
 }
@@ -1127,10 +1127,31 @@ Test(daemon_ledger, a_ledger_of_the_first_version_is_kept)
 	sql_text("SELECT kind || size || internaldate || message_id || reason || folder FROM skips WHERE uid = 8", row, sizeof(row));
 	cr_expect_str_eq(row, "left out0<a@b>too big1");
 	sql_text("PRAGMA user_version", row, sizeof(row));
-	cr_expect_str_eq(row, "3");
+	cr_expect_str_eq(row, "4");
 	open_ledger(); /* not made anew once more */
 	cr_assert_eq(add_mailbox("m/a"), 1);
 	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
+}
+
+Test(daemon_ledger, a_ledger_that_knows_no_orders_of_the_operator_learns_them)
+{
+	open_ledger();
+	add_mailbox("m/a");
+	ledger_close(&ledger);
+	sql("ALTER TABLE mailboxes DROP COLUMN paused; ALTER TABLE mailboxes DROP COLUMN finishing; PRAGMA user_version = 3");
+	open_ledger();
+	cr_assert_eq(add_mailbox("m/a"), 1);
+	cr_expect(!mailbox[0].paused && !mailbox[0].finishing);
+	struct ledger_mailbox row = mailbox[0];
+	row.state = MAILBOX_HELD;
+	row.reason = "";
+	for (int i = 1; i < 4; i++) {
+		row.paused = i & 1;
+		row.finishing = i & 2;
+		ledger_save_mailboxes(ledger, &row, 1, NULL, NULL);
+		add_mailbox("m/a");
+		cr_expect(mailbox[0].paused == (i & 1) && mailbox[0].finishing == ((i & 2) != 0), "%d", i);
+	}
 }
 
 Test(daemon_ledger, what_was_left_out_gets_its_name_later)

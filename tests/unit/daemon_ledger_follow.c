@@ -171,6 +171,7 @@ Test(daemon_ledger_follow, a_ledger_of_the_version_before_learns_it)
 	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
 	cr_assert_eq(sqlite3_exec(db, "DROP TABLE follows; CREATE TABLE old AS SELECT id, folder, source_lo, source_hi, target_lo, target_hi,"
 		" source_uids, target_uids, flags FROM batches; DROP TABLE batches; ALTER TABLE old RENAME TO batches;"
+		" ALTER TABLE mailboxes DROP COLUMN paused; ALTER TABLE mailboxes DROP COLUMN finishing;"
 		" PRAGMA user_version = 2", NULL, NULL,
 		NULL), SQLITE_OK);
 	sqlite3_close(db);

@@ -102,10 +102,10 @@ static void on_mailbox(void *arg, const struct ledger_mailbox *m)
 	char line[200];
 
 	(void)arg;
-	snprintf(line, sizeof(line), "%d %s %s '%s' %u %d %d %d %d %d %d %d/%d/%d\n", (int)m->id, m->name,
+	snprintf(line, sizeof(line), "%d %s %s '%s' %u %d %d %d %d %d %d %d/%d/%d%s%s\n", (int)m->id, m->name,
 		mailbox_state_name(m->state), m->reason, m->attempts, (int)m->next_attempt, (int)m->since, (int)m->last_synced,
 		(int)m->copied, (int)m->adopted, (int)m->bytes, (int)m->skips[SKIP_LEFT_OUT], (int)m->skips[SKIP_ALTERED],
-		(int)m->skips[SKIP_REPAIRED]);
+		(int)m->skips[SKIP_REPAIRED], m->paused ? " paused" : "", m->finishing ? " finishing" : "");
 	note(line);
 }
 
@@ -266,6 +266,23 @@ Test(daemon_ledger_read, a_ledger_of_the_first_version_is_read_as_it_is)
 	ledger_read_mailboxes(reader, "m/b", on_mailbox, NULL);
 	ledger_read_skips(reader, 1, NULL, on_skip, NULL);
 	cr_expect_str_eq(seen, "1 m/b queued '' 0 0 0 0 2 1 99 1/0/0\nleft out INBOX 3 '' '' 0 no 1\n");
+}
+
+Test(daemon_ledger_read, orders_of_the_operator_and_a_version_without_them)
+{
+	fill();
+	sql("UPDATE mailboxes SET paused = 1 WHERE id = 2; UPDATE mailboxes SET finishing = 1 WHERE id = 1");
+	open_reader();
+	ledger_read_mailboxes(reader, NULL, on_mailbox, NULL);
+	cr_expect_not_null(strstr(seen, "2 m/a parked 'source: no' 3 1000 500 400 0 0 0 0/0/0 paused\n"), "%s", seen);
+	cr_expect_not_null(strstr(seen, "/1 finishing\n"), "%s", seen);
+	ledger_reader_close(&reader);
+	ledger_close(&ledger);
+	sql("ALTER TABLE mailboxes DROP COLUMN paused; ALTER TABLE mailboxes DROP COLUMN finishing; PRAGMA user_version = 3");
+	seen[0] = '\0';
+	open_reader();
+	ledger_read_mailboxes(reader, NULL, on_mailbox, NULL);
+	cr_expect_not_null(strstr(seen, "2 m/a parked 'source: no' 3 1000 500 400 0 0 0 0/0/0\n"), "%s", seen);
 }
 
 Test(daemon_ledger_read, a_lock_of_a_process_that_is_gone_or_another_program)

@@ -1224,3 +1224,394 @@ Test(daemon_sched, whatever_happens_permits_and_slots_come_back)
 		cr_expect(c->state[MAILBOX_SYNCED] + c->state[MAILBOX_FAILED] == 50 && c->state[MAILBOX_SYNCED] > 0);
 	}
 }
+
+/* What the operator asks for. */
+
+static char words[SCHED_WORDS];
+
+static bool order(uint32_t n, enum sched_order o)
+{
+	cr_assert(sched_takes_orders(s));
+	bool done_something = sched_order(s, n, o, words);
+	sched_tick(s);
+	turns();
+	return done_something;
+}
+
+#define nothing(n, o, why)                                                                                             \
+	do {                                                                                                           \
+		cr_expect_not(order(n, o));                                                                            \
+		cr_expect_str_eq(words, why);                                                                          \
+	} while (0)
+
+/* As a sched would do that is started on what this one has saved. */
+static void restart(enum sched_mode mode, unsigned n)
+{
+	struct ledger_mailbox rows[MAX];
+	static char reasons[MAX][600];
+	memcpy(rows, saved, sizeof(rows));
+	memcpy(reasons, saved_reason, sizeof(reasons));
+	sched_free(&s);
+	lines_forget();
+	make(mode, 4);
+	add(0, n);
+	for (unsigned i = 0; i < n; i++) {
+		rows[i].reason = reasons[i];
+		sched_restore(s, i, &rows[i]);
+	}
+	go();
+}
+
+Test(daemon_sched, a_paused_mailbox_is_held_wherever_it_waited)
+{
+	limits.max_mailboxes = 1;
+	make(SCHED_DAEMON, 1);
+	add(0, 5);
+	go();
+	both_up(0);
+	done(0); /* synced */
+	refused(1); /* parked */
+	both_up(2);
+	cr_assert(get(2)->running && get(3) == NULL && get(4) == NULL);
+	cr_expect(order(0, SCHED_PAUSE) && order(1, SCHED_PAUSE) && order(3, SCHED_PAUSE));
+	cr_expect_str_eq(words, "is held");
+	cr_expect(in_state(MAILBOX_HELD) == 3 && sched_counts(s, 0)->paused == 3);
+	cr_expect(said("MAILBOX_PAUSED m3: paused by the operator") == 1);
+	nothing(3, SCHED_PAUSE, "is paused already");
+	nothing(3, SCHED_RETRY, "is paused: to be resumed, not retried");
+	done(2);
+	cr_expect(get(4) != NULL && get(3) == NULL, "who was behind a paused one comes next");
+	both_up(4);
+	done(4);
+	advance(3 * limits.pass_interval);
+	cr_expect(dials[0] == 2 && dials[1] == 2 && dials[3] == 0, "no pass for who is paused");
+	cr_expect(saved[3].state == MAILBOX_HELD && saved[3].paused && !saved[3].finishing);
+	cr_expect_str_eq(saved_reason[3], "paused by the operator");
+	cr_expect_str_eq(saved_reason[1], "paused by the operator");
+}
+
+Test(daemon_sched, resumed_mailboxes_go_back_to_the_queue)
+{
+	limits.max_login_retries = 1;
+	make(SCHED_DAEMON, 4);
+	add(0, 3);
+	go();
+	refused(0);
+	both_up(1);
+	broken(1, RADIUS_MAILBOX, HEAL_OPERATOR, false);
+	both_up(2);
+	done(2);
+	cr_assert(sched_state(s, 0) == MAILBOX_FAILED && sched_state(s, 1) == MAILBOX_HELD);
+	nothing(0, SCHED_RESUME, "is failed: nothing to resume");
+	nothing(2, SCHED_RESUME, "is synced: nothing to resume");
+	cr_expect(order(0, SCHED_PAUSE));
+	cr_expect_str_eq(sched_reason(s, 0), "paused by the operator; failed before: target: NO [AUTHENTICATIONFAILED] no");
+	cr_expect(order(0, SCHED_RESUME));
+	cr_expect_str_eq(words, "is queued");
+	cr_expect(get(0) != NULL && sched_counts(s, 0)->paused == 0 && saved[0].attempts == 0 && !saved[0].paused);
+	cr_expect(order(1, SCHED_RESUME), "a person has done what it waited for");
+	cr_expect(get(1) != NULL);
+	nothing(1, SCHED_RESUME, "is queued: nothing to resume");
+}
+
+Test(daemon_sched, a_running_mailbox_is_stopped_then_held)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 3);
+	go();
+	both_up(0);
+	cr_expect(order(0, SCHED_PAUSE) && order(1, SCHED_PAUSE));
+	cr_expect_str_eq(words, "is being stopped, and will be held");
+	cr_expect(get(0)->stopped && !get(0)->stopped_now && get(1)->stopped && !get(2)->stopped);
+	cr_expect(saved[0].state == MAILBOX_RUNNING && saved[0].paused, "it is durable before it has stopped");
+	nothing(0, SCHED_PAUSE, "is paused already");
+	advance(limits.shutdown_timeout - 1);
+	cr_expect_not(get(0)->stopped_now);
+	advance(1);
+	cr_expect(get(0)->stopped_now && get(1)->stopped_now && !get(2)->stopped);
+	broken(0, RADIUS_CONNECTION, HEAL_TIME, true);
+	fault(1, SOURCE, CONN_FAULT_RESOLVE, "stopped");
+	cr_expect(in_state(MAILBOX_HELD) == 2 && sched_server(s, 0)->failures == 0, "a stop is no trouble of the server");
+	cr_expect(sched_server(s, 0)->used == 1 && sched_server(s, 1)->used == 1);
+	restart(SCHED_DAEMON, 3);
+	cr_expect(in_state(MAILBOX_HELD) == 2 && get(0) == NULL && get(1) == NULL && get(2) != NULL);
+	cr_expect(order(0, SCHED_RESUME) && get(0) != NULL);
+}
+
+Test(daemon_sched, what_was_killed_while_it_was_being_paused_is_held)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 1);
+	go();
+	both_up(0);
+	order(0, SCHED_PAUSE);
+	for (int i = 0; i < 2; i++) {
+		restart(i == 0 ? SCHED_DAEMON : SCHED_ONCE, 1);
+		cr_expect(sched_state(s, 0) == MAILBOX_HELD && get(0) == NULL && sched_counts(s, 0)->paused == 1);
+		cr_expect_str_eq(sched_reason(s, 0), "paused by the operator");
+	}
+}
+
+Test(daemon_sched, resumed_before_it_has_stopped)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 1);
+	go();
+	both_up(0);
+	order(0, SCHED_PAUSE);
+	cr_expect(order(0, SCHED_RESUME));
+	cr_expect_str_eq(words, "goes on when it has been stopped");
+	broken(0, RADIUS_CONNECTION, HEAL_TIME, false);
+	cr_expect(get(0) != NULL && sched_state(s, 0) == MAILBOX_QUEUED && saved[0].attempts == 0);
+	both_up(0);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_SYNCED);
+}
+
+Test(daemon_sched, a_pass_that_was_complete_all_the_same)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 1);
+	go();
+	both_up(0);
+	order(0, SCHED_PAUSE);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_HELD && saved[0].last_synced != 0 && sched_waiting(s) == 0);
+}
+
+Test(daemon_sched, parked_held_and_failed_ones_are_tried_now)
+{
+	limits.max_login_retries = 2;
+	make(SCHED_DAEMON, 4);
+	add(0, 3);
+	go();
+	refused(0);
+	refused(1);
+	advance(60000);
+	refused(1);
+	cr_assert(sched_state(s, 1) == MAILBOX_FAILED && get(0) != NULL);
+	refused(0);
+	both_up(2);
+	nothing(2, SCHED_RETRY, "is running: nothing to retry");
+	done(2);
+	nothing(2, SCHED_RETRY, "is synced: nothing to retry");
+	cr_expect(order(0, SCHED_RETRY) && order(1, SCHED_RETRY));
+	cr_expect_str_eq(words, "is tried now");
+	refused(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_PARKED && saved[0].attempts == 1, "attempts begin anew");
+	cr_expect(order(0, SCHED_RETRY) && get(0) != NULL && sched_waiting(s) == 1, "not at its time");
+	both_up(0);
+	both_up(1);
+	done(0);
+	done(1);
+	cr_expect(in_state(MAILBOX_SYNCED) == 3 && sched_waiting(s) == 3);
+}
+
+Test(daemon_sched, a_server_that_is_down_is_probed_when_the_operator_asks)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 5);
+	go();
+	for (unsigned i = 0; i < 3; i++)
+		fault(i, TARGET, CONN_FAULT_CONNECT, "connection refused");
+	cr_assert(sched_server(s, 1)->down && in_state(MAILBOX_PARKED) >= 3);
+	fault(3, TARGET, CONN_FAULT_CONNECT, "connection refused");
+	unsigned before_it = dials[1];
+	order(1, SCHED_RETRY);
+	order(2, SCHED_RETRY);
+	cr_expect(dials[1] == before_it + SIDES && get(2) == NULL, "one of them probes");
+	both_up(1);
+	cr_expect(get(2) != NULL && !sched_server(s, 1)->down);
+}
+
+Test(daemon_sched, a_finishing_mailbox_is_done_after_its_last_pass)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 2);
+	go();
+	both_up(0);
+	done(0);
+	cr_expect(order(0, SCHED_FINISH));
+	cr_expect_str_eq(words, "gets a last pass, then it is done");
+	cr_expect(saved[0].finishing && get(0) != NULL, "not at its time");
+	nothing(0, SCHED_FINISH, "has been asked for a last pass already");
+	both_up(0);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_DONE && saved[0].state == MAILBOX_DONE && !saved[0].finishing);
+	cr_expect_str_eq(saved_reason[0], "its last pass left nothing out");
+	cr_expect(said("MAILBOX_DONE m0: done: no more passes will come") == 1);
+	nothing(0, SCHED_FINISH, "is done already");
+	nothing(0, SCHED_PAUSE, "is done: nothing to pause");
+	nothing(0, SCHED_RETRY, "is done: nothing to retry");
+	advance(3 * limits.pass_interval);
+	cr_expect(get(0) == NULL);
+	restart(SCHED_ONCE, 2);
+	cr_expect(get(0) == NULL && get(1) != NULL);
+	restart(SCHED_DAEMON, 2);
+	cr_expect(get(0) == NULL && order(0, SCHED_RESUME) && get(0) != NULL);
+	cr_expect_str_eq(words, "is queued; passes are made again, it is not done");
+	both_up(0);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_SYNCED);
+}
+
+Test(daemon_sched, a_pass_that_had_begun_is_not_the_last_one)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 2);
+	go();
+	both_up(0);
+	order(0, SCHED_FINISH);
+	cr_expect_str_eq(words, "is running; one more pass, then it is done");
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_QUEUED && get(0) != NULL);
+	cr_expect_str_eq(sched_reason(s, 0), "a last pass is due");
+	both_up(0);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_DONE);
+	order(1, SCHED_FINISH); /* dialling: its pass has not begun */
+	both_up(1);
+	done(1);
+	cr_expect(sched_state(s, 1) == MAILBOX_DONE);
+}
+
+Test(daemon_sched, a_last_pass_that_fails_or_leaves_something_out_is_made_again)
+{
+	limits.max_login_retries = 2;
+	make(SCHED_DAEMON, 4);
+	add(0, 1);
+	go();
+	order(0, SCHED_FINISH);
+	refused(0);
+	cr_expect_str_eq(saved_reason[0], "last pass: target: NO [AUTHENTICATIONFAILED] no");
+	restart(SCHED_DAEMON, 1);
+	advance(60000);
+	refused(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_FAILED && saved[0].finishing);
+	cr_expect(order(0, SCHED_FINISH), "asked for once more");
+	both_up(0);
+	get(0)->progress.left_out = 2;
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_SYNCED && saved[0].finishing);
+	cr_expect_str_eq(saved_reason[0], "2 messages and 0 folders were left out; not done, a last pass is due");
+	advance(limits.pass_interval);
+	both_up(0);
+	broken(0, RADIUS_CONNECTION, HEAL_TIME, true);
+	both_up(0);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_DONE);
+}
+
+Test(daemon_sched, paused_and_finishing)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 1);
+	go();
+	order(0, SCHED_PAUSE);
+	fault(0, SOURCE, CONN_FAULT_LOST, "stopped");
+	cr_expect(order(0, SCHED_FINISH));
+	cr_expect_str_eq(words, "is paused; its last pass comes when it is resumed");
+	cr_expect(get(0) == NULL && saved[0].paused && saved[0].finishing);
+	order(0, SCHED_RESUME);
+	both_up(0);
+	order(0, SCHED_PAUSE);
+	broken(0, RADIUS_CONNECTION, HEAL_TIME, true);
+	cr_expect(saved[0].state == MAILBOX_HELD && saved[0].finishing);
+	order(0, SCHED_RESUME);
+	both_up(0);
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_DONE && sched_counts(s, 0)->paused == 0);
+}
+
+Test(daemon_sched, an_order_is_durable_when_its_row_is)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 2);
+	go();
+	both_up(0);
+	save_hold = true;
+	done(0);
+	order(0, SCHED_PAUSE); /* its row is on its way: this waits for the next time */
+	uint64_t marked = sched_marked(s);
+	unsigned told = events[SCHED_SAVED];
+	save_done(save_arg, LEDGER_OK);
+	cr_expect(events[SCHED_SAVED] == told + 1 && sched_saved(s) < marked);
+	save_done(save_arg, LEDGER_OK);
+	cr_expect(sched_saved(s) == marked);
+	sched_stop(s, true);
+	cr_expect_not(sched_takes_orders(s));
+	save_hold = false;
+}
+
+Test(daemon_sched, whatever_the_operator_asks_for_permits_and_queues_fit)
+{
+	limits.max_mailboxes = 3;
+	limits.max_login_retries = 3;
+	limits.login_retry_interval = 3000;
+	make_mode(SCHED_DAEMON);
+	sched_add_server(s, &endpoints[0], 4);
+	sched_add_server(s, &endpoints[1], 4);
+	sched_add_migration(s, "one", 0, 1);
+	sched_add_migration(s, "two", 1, 0);
+	add(0, 20);
+	add(1, 20);
+	go();
+	uint32_t x = 54321;
+	for (unsigned turn = 0; turn < 50000; turn++) {
+		x = x * 1664525 + 1013904223;
+		uint32_t dice = x >> 12;
+		lines_forget();
+		cr_assert(running() <= 3);
+		if (dice % 8 < 3)
+			order((dice >> 3) % 40, (enum sched_order)((dice >> 9) % SCHED_ORDER_N));
+		if (live_n == 0 || dice % 4 == 0) {
+			advance(dice % 100000);
+			continue;
+		}
+		struct mailbox *m = live[dice % live_n];
+		unsigned n = number(m->spec->name);
+		enum side side = dice & 64 ? SOURCE : TARGET;
+		if (m->stopped && !m->running)
+			fault(n, side, CONN_FAULT_RESOLVE, "stopped");
+		else if (m->running && (m->stopped || dice % 8 == 1))
+			broken(n, RADIUS_CONNECTION, HEAL_TIME, dice & 128);
+		else if (m->running)
+			done(n);
+		else if (m->dialled[side] && !m->up[side] && dice % 8 == 2)
+			fault(n, side, CONN_FAULT_LOGIN, "no");
+		else if (m->dialled[side] && !m->up[side])
+			up(n, side);
+		uint32_t paused = 0, held = 0;
+		for (uint32_t i = 0; i < 40; i++) {
+			paused += sched_row(s, i).paused;
+			held += sched_row(s, i).paused && sched_state(s, i) == MAILBOX_HELD;
+		}
+		cr_assert(paused == sched_counts(s, 0)->paused + sched_counts(s, 1)->paused && held <= paused);
+	}
+	for (uint32_t i = 0; i < 40; i++)
+		if (sched_row(s, i).paused)
+			order(i, SCHED_RESUME);
+	for (uint32_t i = 0; i < 40; i++)
+		order(i, SCHED_FINISH);
+	for (unsigned turn = 0; turn < 10000 && sched_counts(s, 0)->state[MAILBOX_DONE] + sched_counts(s, 1)->state[MAILBOX_DONE] < 40; turn++) {
+		if (live_n == 0) {
+			advance(60000);
+			continue;
+		}
+		struct mailbox *m = live[turn % live_n];
+		unsigned n = number(m->spec->name);
+		lines_forget();
+		if (m->running && m->stopped)
+			broken(n, RADIUS_CONNECTION, HEAL_TIME, true);
+		else if (m->running)
+			done(n);
+		else if (m->stopped)
+			fault(n, SOURCE, CONN_FAULT_RESOLVE, "stopped");
+		else if (!m->up[SOURCE])
+			up(n, SOURCE);
+		else if (!m->up[TARGET])
+			up(n, TARGET);
+	}
+	cr_expect(sched_counts(s, 0)->state[MAILBOX_DONE] == 20 && sched_counts(s, 1)->state[MAILBOX_DONE] == 20, "nobody was lost");
+	cr_expect(sched_server(s, 0)->used == 0 && sched_server(s, 1)->used == 0 && live_n == 0);
+}
