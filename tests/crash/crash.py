@@ -53,12 +53,12 @@ def say(text):
 # --- steps --------------------------------------------------------------------------------------------------------------------
 
 def points_of(setting, steps, stride=1, offset=0):
-    """Every `stride`-th of all points of a setting, from `offset` on."""
+    """Every `stride`-th of all points of a setting, from `offset` on, and at least one of each kind."""
     parts, first_append, last_append, ledger = steps
-    every = [trial.Point(setting, "protocol", n, how) for n in range(1, parts + 1) for how in ("before", "half")]
-    every += [trial.Point(setting, "protocol", n, "under way") for n in range(first_append, last_append + 1)]
-    every += [trial.Point(setting, "ledger", n, how) for n in range(1, ledger + 1) for how in ("before", "torn")]
-    return every[offset % stride::stride]
+    kinds = ([trial.Point(setting, "protocol", n, how) for n in range(1, parts + 1) for how in ("before", "half")],
+             [trial.Point(setting, "protocol", n, "under way") for n in range(first_append, last_append + 1)],
+             [trial.Point(setting, "ledger", n, how) for n in range(1, ledger + 1) for how in ("before", "torn")])
+    return [point for every in kinds for point in every[offset % max(min(stride, len(every)), 1)::stride]]
 
 
 def run_steps(settings, stride=1, offset=0, thorough=True):
@@ -93,7 +93,8 @@ def run_faults(kind, stride=1, offset=0, without=((),), only=None):
     with pool.Pool() as workers:
         for number, lacks in enumerate(without):
             summary = Summary("%s, %s" % (kind, "without " + " ".join(lacks) if lacks else "with everything"))
-            every = only or swarm.all_faults(kind, workers.apply(pool.swarm_lengths, (lacks,)))[(offset + number) % stride::stride]
+            every = only or [f for n, f in enumerate(swarm.all_faults(kind, workers.apply(pool.swarm_lengths, (lacks,))))
+                             if n % stride == (offset + number) % stride or f.what in swarm.RARE]
             tasks = []
             for waits in (True, False):
                 some = [f for f in every if (f.what in swarm.WAITS) == waits]

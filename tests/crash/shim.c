@@ -10,6 +10,7 @@
  *   SHIM_TIMES    how many steps fail; 0: all from SHIM_AT on
  *   SHIM_END      "kill", "abort", "exit": how it ends
  *   SHIM_READS    set: reads are the steps, and nothing else is
+ *   SHIM_SLOW     milliseconds that each sync takes longer
  *
  * Steps: creating, writing, truncating, syncing, renaming, unlinking; of the folder itself: syncing. What is written through mmap() is not seen: that is
  * SQLite's -shm, which is void after a break.
@@ -32,6 +33,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FD_MAX 1024
@@ -45,7 +47,7 @@ static struct {
 	char dir[PATH_MAX];
 	size_t dir_n;
 	int journal;
-	long at, times, step;
+	long at, times, step, slow;
 	int error;
 	bool torn, reads;
 	char end[8];
@@ -76,6 +78,7 @@ static bool ready(void)
 	g.dir_n = strlen(g.dir);
 	g.at = atol(setting("SHIM_AT"));
 	g.times = atol(setting("SHIM_TIMES"));
+	g.slow = atol(setting("SHIM_SLOW"));
 	g.torn = strcmp(setting("SHIM_HOW"), "torn") == 0;
 	g.error = atoi(setting("SHIM_HOW"));
 	g.reads = setting("SHIM_READS")[0] != '\0';
@@ -332,6 +335,7 @@ static int sync_with(int (*real)(int), int fd)
 		return real(fd);
 	pthread_mutex_lock(&g.mutex);
 	if (!fails(false)) {
+		nanosleep(&(struct timespec){ .tv_sec = g.slow / 1000, .tv_nsec = g.slow % 1000 * 1000000 }, NULL);
 		rc = real(fd);
 		if (rc == 0)
 			note(name[0] == '\0' ? SYNC_FOLDER : SYNC, name, "", 0, NULL, 0);

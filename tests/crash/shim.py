@@ -30,11 +30,11 @@ def build():
     return library
 
 
-def environment(folder, journal, at=0, how="before", end="kill", times=0, reads=False):
+def environment(folder, journal, at=0, how="before", end="kill", times=0, reads=False, slow=0):
     """What to start a program with. `how`: "before", "torn", or an errno."""
     options = os.environ.get("ASAN_OPTIONS", "quarantine_size_mb=1:detect_leaks=1")
     return {"LD_PRELOAD": build(), "SHIM_DIR": str(folder), "SHIM_JOURNAL": str(journal), "SHIM_AT": str(at), "SHIM_HOW": str(how),
-            "SHIM_END": end, "SHIM_TIMES": str(times), "SHIM_READS": "yes" if reads else "",
+            "SHIM_END": end, "SHIM_SLOW": str(slow), "SHIM_TIMES": str(times), "SHIM_READS": "yes" if reads else "",
             "ASAN_OPTIONS": options + ":verify_asan_link_order=0"}
 
 

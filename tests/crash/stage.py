@@ -41,8 +41,9 @@ def message(number, size=200, named=True, dated=True, text=None):
     return head + b"\r\n" + (line + b"." * 2000000)[:max(len(line), size - len(head) - 4)] + b"\r\n"
 
 
-def fill(box):
-    """A few odd messages in two folders: twins, some without a name or a date, one that is streamed, keywords, gaps in the UIDs."""
+def fill(box, doubles=True):
+    """A few odd messages in two folders: twins, some without a name or a date, one that is streamed, keywords, gaps in the UIDs. `doubles`: two that differ in
+    nothing but their text."""
     inbox = box.folder("INBOX")
     inbox.add(body=message(1))
     inbox.add(body=message(2), flags=["\\Seen"])
@@ -51,7 +52,8 @@ def fill(box):
     inbox.add(body=message(4, named=False))
     inbox.add(body=message(5, 70000), date="02-Mar-2021 10:20:30 +0545")    # too large to wait until it is whole
     inbox.add(body=message(6, text=b"one way"))
-    inbox.add(body=message(6, text=b"another"))                # the same name, date and size
+    if doubles:
+        inbox.add(body=message(6, text=b"another"))            # the same name, date and size
     two = box.folder("Two", subscribed=True)
     two.add(body=message(11, 700))
     two.add(body=message(1))                                    # also in INBOX
@@ -74,8 +76,8 @@ def fill_more(box):
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """`prepare(stage)` brings both boxes and the ledger to where the pass that will be broken begins. `without`: capabilities that the target
-    lacks. `options`: further arguments of a Box, by side. `servers`, `rules`: keys of the servers and of the migration. `stride`: there are so many
-    steps that only every so-manieth is tried. A further case is one entry in SETTINGS."""
+    lacks. `options`: further arguments of a Box, by side; what these refuse is refused in the pass that will be broken. `servers`, `rules`: keys of the
+    servers and of the migration. `stride`: there are so many steps that only every so-manieth is tried. A further case is one entry in SETTINGS."""
     name: str
     prepare: object = None
     without: tuple = ()
@@ -167,6 +169,14 @@ def many(stage):
     stage.boxes["source"].folder("Two").add(body=message(1))
 
 
+def refuse_a_fetch(_name, number, line):
+    return ("answer", b"NO cannot read one of them") if number == 1 and "BODY.PEEK[]" in line else None
+
+
+def refuse_a_window(number, _message):
+    return b"NO cannot store one of them" if number == 3 else None
+
+
 SETTINGS = [
     Setting("first", lambda stage: stage.source_box_filled()),
     Setting("new mail", new_mail),
@@ -176,6 +186,9 @@ SETTINGS = [
     Setting("target fence", target_fence),
     Setting("target folder gone", target_folder_gone),
     Setting("own mail", own_mail),
+    # What is refused is sent behind what came after it, and of two that are told apart by their text alone the wrong one may be taken for being there.
+    Setting("first, with refusals", lambda stage: stage.source_box_filled(doubles=False),
+            options={"source": {"hook": refuse_a_fetch}, "target": {"append_answer": refuse_a_window}}),
     Setting("flags and deletions", flags_and_deletions, rules={"deletions": "mirror", "max_deletions": 100}),
     Setting("several connections", many, servers={"connections_per_mailbox": 3}, stride=37),
     Setting("first, without UIDPLUS", lambda stage: stage.source_box_filled(), ("UIDPLUS",)),
@@ -203,6 +216,9 @@ class Stage:
             "source": Box(**setting.options.get("source", {})),
             "target": Box(without=setting.without, first_uid=TARGET_UID, first_uidvalidity=TARGET_UIDVALIDITY,
                           **setting.options.get("target", {}))}
+        self.refusing = False       # whether the servers refuse what the setting says
+        for box in self.boxes.values():
+            box.hook, box.append_answer = self._only_refusing(box.hook), self._only_refusing(box.append_answer)
         self.servers = {name: self.case.serve(mailbox(box)) for name, box in self.boxes.items()}
         self.proxy = self.case.use(FaultProxy({name: server.port for name, server in self.servers.items()}))
         sites = {name: site(server, port=self.proxy.ports[name], **setting.servers) for name, server in self.servers.items()}
@@ -214,17 +230,21 @@ class Stage:
         self.begin = {name: box.snapshot() for name, box in self.boxes.items()}
         self.wanted = self.expected()
 
-    def source_box_filled(self):
-        fill(self.boxes["source"])
+    def _only_refusing(self, function):
+        return function and (lambda *what: function(*what) if self.refusing else None)
+
+    def source_box_filled(self, doubles=True):
+        fill(self.boxes["source"], doubles)
 
     def close(self):
         self.case.close()
 
-    def put_back(self, boxes=None, disk=None):
+    def put_back(self, boxes=None, disk=None, refusing=False):
         """To the beginning, or to a state in between."""
+        self.refusing = refusing
         for name, box in self.boxes.items():
             box.put_back((boxes or self.begin)[name])
-            box.counts = {}
+            box.counts, box.appends = {}, 0
             self.servers[name].events.clear()
         shim.write_disk(self.case.state, self.disk if disk is None else disk)
 

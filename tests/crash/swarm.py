@@ -27,6 +27,7 @@ def fill(box):
     inbox.add(uid=inbox.uidnext + 2, body=message(2, named=False), flags=["\\Seen", "zebra"])
     inbox.add(body=message(1))
     box.folder("Two", subscribed=True).add(body=message(3))
+    box.folder("Two").add(body=message(4, 70000))      # sent on while it arrives
     return box
 
 
@@ -37,8 +38,8 @@ BYTE_FAULTS = {
     "reset": ("reset",),
     "half_close": ("half_close",),
     "blackhole": ("blackhole",),
-    "trickle": ("trickle", 8, 0.002),       # never long without any progress
-    "slow trickle": ("trickle", 1, 0.015),  # an APPEND is given up before its last byte is there, and then lands
+    "trickle": ("trickle", 8, 0.002, 4000),        # never long without any progress
+    "slow trickle": ("trickle", 1, 0.015, 700),    # an APPEND is given up before its last byte is there, and then lands
 }
 
 # --- faults at a part ------------------------------------------------------------------------------------------------------------
@@ -80,6 +81,8 @@ PART_FAULTS = {
     "long literal": too_long,
     "nonsense": nonsense,
 }
+
+RARE = ("short literal", "long literal")
 
 # Where godwit may have to wait for its deadline.
 WAITS = ("blackhole", "slow trickle", *PART_FAULTS)
@@ -205,6 +208,7 @@ class Mailbox:
         self.boxes = {"source": fill(Box()),
                       "target": Box(without=without, first_uid=TARGET_UID, first_uidvalidity=TARGET_UIDVALIDITY)}
         self.bytes, self.parts = collections.Counter(), collections.Counter()
+        self.inside = set()     # (side, direction, offset) in the middle of something large
         self.sent, self.given = [], collections.Counter()
         self.armed, self.echoes, self.told, self.given_up = True, 0, False, False
         self.rng = random.Random(fault.number)
@@ -223,6 +227,8 @@ class Mailbox:
         self.bytes[side, part.direction] += len(part.data)
         self.parts[side] += 1
         f = self.fault
+        if f.what == "none" and len(part.data) > 1000:
+            self.inside.update((side, part.direction, begin + n) for n in range(16, len(part.data) - 16))
         if f.what == "unrest":
             self.fired = "seed %d" % f.number
             if self.rng.random() < 0.15:
@@ -370,17 +376,19 @@ class Swarm:
 # --- all faults of a kind ---------------------------------------------------------------------------------------------------------
 
 def lengths(case, without=()):
-    """(bytes by (side, direction), parts by side) of a dialogue without faults."""
-    one = Swarm(case, [Fault("none", "none", 0)], without)
-    one.run()
-    return one.mailboxes[0].bytes, one.mailboxes[0].parts
+    """([(side, direction, offset) of the bytes that are worth a fault], parts by side) of a dialogue without faults."""
+    swarm = Swarm(case, [Fault("none", "none", 0)], without)
+    swarm.run()
+    one = swarm.mailboxes[0]
+    every = [(side, direction, n) for (side, direction), most in sorted(one.bytes.items()) for n in range(most)]
+    return [place for place in every if place not in one.inside], one.parts
 
 
 def all_faults(kind, counts):
     """Every fault of "bytes", "parts" or "changes"."""
-    size, parts = counts
+    places, parts = counts
     if kind == "bytes":
-        return [Fault(side, what, n, direction) for (side, direction), most in sorted(size.items()) for n in range(most) for what in BYTE_FAULTS]
+        return [Fault(side, what, n, direction) for side, direction, n in places for what in BYTE_FAULTS]
     found = [Fault(side, what, n) for side in SIDES for n in range(1, parts[side] + 1)
              for what in (PART_FAULTS if kind == "parts" else CHANGES)]
     return found + ([Fault("source", "unrest", seed) for seed in range(200)] if kind == "changes" else [])

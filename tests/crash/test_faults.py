@@ -22,7 +22,7 @@ def test_a_connection_fails_at_a_byte(case):
 
 def test_a_command_is_refused_or_an_answer_is_lost_or_lies(case):
     del case
-    faults("parts", 5, 40, crash.swarm.PART_FAULTS)
+    faults("parts", 3, 60, crash.swarm.PART_FAULTS)
 
 
 def test_others_change_the_mailbox_while_it_is_copied(case):

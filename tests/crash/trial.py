@@ -9,6 +9,8 @@ from .stage import Wrong
 
 LAG = 0.02      # seconds that an APPEND is under way where the ledger's steps are broken, so that some are
 
+SLOW = 20       # milliseconds that a sync of the ledger takes where the dialogue is broken: nobody may be ahead of what is durable
+
 # godwit does not look for echoes yet: what lands after the look at the target is there twice, each message at most once too often.
 SWEEPS = False
 
@@ -17,8 +19,9 @@ LANDINGS = ("never", "before the restart", "after the look-up", "after the re-se
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """Where a pass is broken. `kind`: "protocol": kill -9 when the part of that number comes, or when half of it has passed ("half"), or when an APPEND is held from that part on and the client has gone on as far as it does ("under way"); "ledger": before
-    that step of the ledger, or when half of a write is done ("torn")."""
+    """Where a pass is broken. `kind`: "protocol": kill -9 when the part of that number comes, or when half of it has passed ("half"), or when an APPEND is
+    held from that part on and the client has gone on as far as it does ("under way"); "ledger": before that step of the ledger, or when half of a write is
+    done ("torn")."""
     setting: str
     kind: str
     number: int
@@ -41,13 +44,14 @@ class Result:
 
 def count_steps(stage):
     """(parts of the dialogue, the first and the last that is of an APPEND, steps of the ledger) of a pass that is not broken."""
-    stage.put_back()
+    stage.put_back(refusing=True)
     stage.journal.unlink(missing_ok=True)
     names = []
     program = stage.run(on_part=lambda part: names.append(part.name) or None,
                         environment=shim.environment(stage.case.state, stage.journal))
     if program.code != 0:
         raise Wrong("%s: the pass that nothing breaks ends with %d:\n%s" % (stage.setting.name, program.code, program.err))
+    stage.refusing = False
     stage.judge()
     appends = [number for number, name in enumerate(names, 1) if name == "APPEND"] or [1]
     return len(names), appends[0], appends[-1], max((op.step for op in shim.read_journal(stage.journal)), default=0)
@@ -55,7 +59,7 @@ def count_steps(stage):
 
 def break_it(stage, point):
     """Runs the pass up to the point; returns (whether it was reached, where it was)."""
-    stage.put_back()
+    stage.put_back(refusing=True)
     stage.journal.unlink(missing_ok=True)
     where = []
 
@@ -77,7 +81,7 @@ def break_it(stage, point):
         return ("split", len(part.data) // 2, ("hold",)) if point.how == "half" else ("hold",)
 
     if point.kind == "protocol":
-        stage.run(on_part=on_part, environment=shim.environment(stage.case.state, stage.journal))
+        stage.run(on_part=on_part, environment=shim.environment(stage.case.state, stage.journal, slow=SLOW if point.how == "before" else 0))
     else:
         end = ("kill", "abort", "exit")[point.number % 3]
         stage.run(lag=LAG, environment=shim.environment(stage.case.state, stage.journal, point.number, point.how, end))
@@ -103,6 +107,7 @@ class Aftermath:
         self.stage = stage
         self.under_way = [c for held in stage.proxy.held if held.link.site == "target" for c in held.commands("APPEND")]
         stage.proxy.drop()
+        stage.refusing = False
         self.boxes = {name: box.snapshot() for name, box in stage.boxes.items()}
         disk = shim.read_disk(stage.case.state)
         self.disks = [("all written", disk)]

@@ -11,7 +11,7 @@ byte of it is passed on. It may be a coroutine function, and returns None (pass 
     ("half_close",)      the receiver sees the end of the stream, the other direction goes on
     ("blackhole",)       nothing passes any more, in both directions; the connections stay
     ("swallow",)         this part is lost, all others pass
-    ("trickle", n, s)    n bytes every s seconds from here on, in this direction
+    ("trickle", n, s, m) n bytes every s seconds from here on, in this direction, until m bytes have passed so
     ("replace", bytes)   other bytes in its place
     ("refuse", bytes)    of the first part of a command: none of it is passed on, the client gets this answer; {tag} stands for its tag
     ("bye", bytes)       the client gets these last words, then the connection ends
@@ -421,7 +421,7 @@ class FaultProxy:
         elif name == "blackhole":
             link.dead.set()
         elif name == "trickle":
-            link.trickle[direction] = rest
+            link.trickle[direction] = list(rest)
             await self._write(link, direction, part.data)
         elif name == "replace":
             await self._write(link, direction, rest[0].replace(b"{tag}", part.tag))
@@ -452,12 +452,15 @@ class FaultProxy:
         writer = link.server[1] if direction == "up" else link.client[1]
         if link.shut[direction] or writer.is_closing():
             return
-        chunk, pause = link.trickle[direction] or (len(data) or 1, 0)
+        slow = link.trickle[direction]
         try:
-            for start in range(0, len(data), chunk):
-                writer.write(data[start:start + chunk])
+            while data:
+                size = slow[0] if slow and slow[2] > 0 else len(data)
+                writer.write(data[:size])
+                data = data[size:]
                 await writer.drain()
-                if pause:
-                    await asyncio.sleep(pause)
+                if slow and slow[2] > 0:
+                    slow[2] -= size
+                    await asyncio.sleep(slow[1])
         except OSError:
             pass

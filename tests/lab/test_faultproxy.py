@@ -139,7 +139,7 @@ def main():
     acts(("swallow",), lambda got: isinstance(got, TimeoutError), "down")
     acts(("refuse", b"{tag} NO not you\r\n"), lambda got: isinstance(got, Refused) and "not you" in str(got))
     acts(("replace", b"* OK nothing\r\n"), lambda got: isinstance(got, TimeoutError), "down")
-    acts(("trickle", 1, 0.001), lambda got: isinstance(got, list))
+    acts(("trickle", 1, 0.001, 9), lambda got: isinstance(got, list))
     held()
     halves()
     lagging()
