@@ -13,7 +13,7 @@ import time
 
 from lab import dovecot
 
-from . import cells, growth, install, memory, page, plan, record as records, table, tune, view
+from . import cells, faults, growth, install, memory, page, plan, record as records, table, tune, view
 from .cells import say
 from .shapes import SHAPES
 from .tools import all_tools, godwit
@@ -31,6 +31,9 @@ def parse(argv=None):
     what.add_argument("--growth", action="store_true", help="only: cost over the size of a folder, 1,000 to 1,000,000 messages")
     what.add_argument("--memory", action="store_true", help="only: memory over the number of mailboxes")
     what.add_argument("--tune", action="store_true", help="only: the best way to cut the bytes of the raw limit")
+    what.add_argument("--faults", action="store_true",
+                      help="only: godwit, mbsync and imapsync are broken, -n times in each of several ways (%d); what is lost, doubled, torn; minutes" %
+                      faults.ROUNDS)
     what.add_argument("--page", action="store_true", help="only: write the page anew from what is in --out")
     what.add_argument("--install", action="store_true", help="only: install what more can be compared with, and gnuplot (Debian packages)")
     own = parser.add_argument_group("another plan than the default")
@@ -43,7 +46,7 @@ def parse(argv=None):
     how.add_argument("-n", type=int, help="turns; the median counts (%d)" % plan.TURNS)
     how.add_argument("--slow", type=float, default=10.0, metavar="S",
                      help="another tool that takes longer than this is run once only (10 s)")
-    how.add_argument("--budget", type=float, default=1800.0, metavar="S", help="nothing is begun that would not be ready by then (1800 s)")
+    how.add_argument("--budget", type=float, metavar="S", help="nothing is begun that would not be ready by then (1800 s; of --faults, %d)" % faults.BUDGET)
     how.add_argument("--out", metavar="DIR", help="folder of the results (build-bench/results; of --quick, build-bench/quick)")
     how.add_argument("--fresh", action="store_true", help="take away what is in --out, and begin anew")
     how.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM", help="another build of godwit, to be compared; can be repeated")
@@ -56,6 +59,7 @@ def parse(argv=None):
         parser.error("no such shape or tool: %s" % ", ".join(unknown))
     if args.n is not None and args.n < 1:
         parser.error("-n must be 1 or more")
+    args.budget = args.budget or (faults.BUDGET if args.faults else 1800.0)
     if any("=" not in a for a in args.also):
         parser.error("--also NAME=PROGRAM")
     try:
@@ -67,7 +71,7 @@ def parse(argv=None):
 
 def plan_of(args):
     """The cells to be run."""
-    if args.growth or args.memory or args.page:
+    if args.growth or args.memory or args.faults or args.page:
         return []
     if not (args.shape or args.rtt or args.tools or args.plain or args.messages):
         found = plan.default(args.quick)
@@ -122,10 +126,13 @@ def measure(args, record, program, folder):
         tools.insert(1, godwit.Godwit(name, os.path.abspath(other)))
         todo = [plan.dataclasses.replace(c, tools=c.tools + (name,) if c.tools else ()) for c in todo]
     own = args.shape or args.rtt or args.tools or args.plain or args.messages
-    everything = not (args.growth or args.memory or own)
+    everything = not (args.growth or args.memory or args.faults or own)
     record.add("settings", machine=page.machine(folder), versions=page.versions(program, dovecot.find_binary()),
                date=datetime.date.today().isoformat(), command=shlex.join(["scripts/bench", *sys.argv[1:]]))
     with cells.Bench(folder, record, tools, args.slow, deadline, bool(args.keep)) as bench:
+        if args.faults:
+            faults.measure(os.path.join(folder, "faults"), record, say, args.n or faults.ROUNDS, bench.late, (args.tools or "").split(",") if args.tools else ())
+            return
         bench.calibrate(now=True)
         bench.turn(todo, 0)
         if everything or args.memory:
@@ -182,4 +189,5 @@ def main():
     print(page.write(record))
     say("%.0f s; the page, the plots and the numbers are in %s" % (time.monotonic() - begin, record.folder))
     wrong = [line for kind in ("run", "growth") for line in record.of(kind) if line["failed"]] + record.of("failed")
+    wrong += [line for line in record.of("fault", tool="godwit") if any(line[what] for what in faults.JUDGED)]
     return 1 if wrong else 0

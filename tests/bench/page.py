@@ -7,7 +7,7 @@ import shutil
 import statistics
 import subprocess
 
-from . import goals, growth, plan, plots, table, view
+from . import faults, goals, growth, plan, plots, table, view
 from .tools import all_tools
 
 
@@ -147,7 +147,7 @@ def write(record, program=None):
     for cell in sorted(views, key=plan.place):
         out += table.cell(cell, order)
     out += ["- `%s`: %s." % (t.name, t.note) for t in all_tools() if t.note and any(t.name in c.runs for c in views)]
-    out += ["", *_growth(record), *_memory(record)]
+    out += ["", *faults.section(record), *_growth(record), *_memory(record)]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(out)).rstrip() + "\n"
     with open(os.path.join(record.folder, "README.md"), "w") as page:
         page.write(text)

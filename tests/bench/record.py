@@ -8,7 +8,7 @@ class Other(Exception):
 
 
 class Record:
-    """Lines are dicts with a `kind`: about, cell, absent, run, calibration, memory, growth."""
+    """Lines are dicts with a `kind`: about, cell, absent, run, calibration, memory, growth, fault."""
 
     def __init__(self, folder, identity):
         """`identity`: what must be the same for results to be shown together: a dict of texts. Raises Other when it is not."""

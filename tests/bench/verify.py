@@ -22,7 +22,7 @@ class Stripping(Client):
         return re.sub(b"(?im)^" + re.escape(self.header) + b":[^\n]*\n", b"", head + b"\r\n") [:-2] + empty + rest
 
 
-def _read(server, user, strip):
+def read(server, user, strip):
     if not strip:
         return reader.read(server, user, places.PASSWORD)
     with Stripping.to(server, user, places.PASSWORD) as client:
@@ -65,6 +65,6 @@ class Verifier:
 
     def _compare(self, user, copy, tool):
         if user not in self._mailboxes:
-            self._mailboxes[user] = _read(self.place.source, user, None)
-        return reader.compare(self._mailboxes[user], _read(self.place.target, copy, tool.strip_header),
+            self._mailboxes[user] = read(self.place.source, user, None)
+        return reader.compare(self._mailboxes[user], read(self.place.target, copy, tool.strip_header),
                               subscriptions=tool.subscriptions)

@@ -3,10 +3,10 @@ import json
 import os
 import shutil
 
-from bench import bench, goals, growth, maildir, page, plan, record, shapes, table, view
+from bench import bench, faults, goals, growth, maildir, page, plan, record, shapes, table, view
 from bench.measure import Result
 from bench.tools import all_tools, godwit, limit
-from lab import corpus
+from lab import corpus, reader
 
 
 def made(case, *cells, others=()):
@@ -209,6 +209,27 @@ def test_the_limit_sends_every_message_once(case):
                     asked += range(first, last + 1)
         assert sorted(asked) == sorted([*range(1, 12), 1]), asked
     del case
+
+
+def entry(digest, flags=(), instant=0):
+    return reader.Entry(digest, instant, "", frozenset(flags), frozenset(), 1, 1, "")
+
+
+def test_what_a_break_has_left_is_counted_by_kind(case):
+    wanted = reader.Mailbox({("INBOX",): [entry("a"), entry("a"), entry("b"), entry("c", ["\\Seen"])], ("Two",): [entry("a")]}, set(), set())
+    for there, kinds in (
+            ({("INBOX",): [entry("c", ["\\Seen"]), entry("a"), entry("b"), entry("a")], ("Two",): [entry("a")]}, {}),
+            ({("INBOX",): [entry("a"), entry("a"), entry("b"), entry("c", ["\\Seen"])]}, {"lost": 1}),
+            ({("INBOX",): [entry("a"), entry("b"), entry("b"), entry("c", ["\\Seen"])], ("Two",): [entry("a")]}, {"lost": 1, "doubled": 1}),
+            ({("INBOX",): [entry("a"), entry("a"), entry("x"), entry("c")], ("Two",): [entry("a", instant=1)]}, {"lost": 1, "torn": 1, "altered": 2}),
+            ({("INBOX",): [entry("a"), entry("a"), entry("b"), entry("c", ["\\Seen"]), entry("c")], ("Two",): [entry("a")]}, {"doubled": 1}),
+            ({}, {"lost": 5})):
+        found = faults.judge(wanted, reader.Mailbox(there, set(), set()))
+        assert {kind: n for kind, n in found.items() if n} == kinds, (there, found, kinds)
+    line = dict(tool="godwit", what=list(faults.BREAKS)[1], met=3, lost=0, doubled=0, torn=0, altered=0, stuck=0)
+    text = page.write(made(case, others=[("fault", dict(line, round=0)), ("fault", dict(line, round=1, doubled=2, met=0))]))
+    for words in ("| %s | 2 doubled (in 1 of 2) |" % line["what"], "godwit 2; in 1 of them the break was not reached"):
+        assert words in text, (words, text)
 
 
 def test_shapes_are_what_they_say(case):

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 
-from bench import maildir
+from bench import faults, maildir
+from crash import trial
 from func import shared
 from func.case import GODWIT
 from lab import corpus, fill, reader
@@ -12,16 +13,16 @@ from lab import corpus, fill, reader
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "bench")
 
 
-def bench(case, *arguments):
+def bench(case, *arguments, codes=(0,)):
     done = subprocess.run([sys.executable, "-B", SCRIPT, "--out", str(case.folder / "out"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=dict(os.environ, GODWIT=os.path.abspath(GODWIT)), text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout, done.stderr
 
 
-def runs(case):
+def runs(case, kind="run"):
     with open(case.folder / "out" / "runs.jsonl") as file:
-        return [line for line in map(json.loads, file) if line["kind"] == "run"]
+        return [line for line in map(json.loads, file) if line["kind"] == kind]
 
 
 def test_the_benchmark_measures_verifies_and_goes_on(case):
@@ -41,6 +42,16 @@ def test_the_benchmark_measures_verifies_and_goes_on(case):
     assert runs(case) == first
     bench(case, "--shape", "few", "--messages", "24", "--rtt", "5", "--tools", "godwit", "-n", "2")
     assert runs(case)[:len(first)] == first and [r["turn"] for r in runs(case)[len(first):]] == [1]
+
+
+def test_tools_are_broken_and_what_they_leave_is_judged(case):
+    page, _ = bench(case, "--faults", "-n", "1", "--tools", "godwit", codes=(0, 1))
+    found = {line["what"]: line for line in runs(case, "fault")}
+    assert list(found) == list(faults.BREAKS) and "| %s |" % list(found)[-1] in page, page
+    for what, line in found.items():
+        assert line["met"] == (3 if "three" in what else 1), line
+        wrong = {name: line[name] for name in faults.JUDGED if line[name]}
+        assert not wrong or set(wrong) == {"doubled"} and "later" in what and not trial.SWEEPS, line
 
 
 def test_mail_written_without_dovecot_is_what_it_would_have_written(case):

@@ -25,6 +25,7 @@ class Tool:
     again = False           # whether it knows passes with nothing new
     bad = False             # whether it can be given mailboxes that cannot log in
     strip_header = None     # a header that the tool adds to messages
+    state = ""              # in job.folder: what it keeps of a single mailbox between two runs
     subscriptions = True    # whether it is expected to bring the subscriptions
     sample_ms = 0           # > 0: memory is summed up over its processes
     note = ""               # for the foot of the table

@@ -51,6 +51,7 @@ class Godwit(Tool):
     again = bad = always = True
     parallel = 50           # the default of max_mailboxes
     each = 1                # connections_per_mailbox, as shipped
+    state = "state"
     program = None          # set by the command line
 
     def __init__(self, name="godwit", program=None):

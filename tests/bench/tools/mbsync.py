@@ -40,6 +40,7 @@ class Mbsync(Tool):
     name = "mbsync"
     again = True
     strip_header = "X-TUID"
+    state = "sync0"
     subscriptions = False
     note = "adds a header, X-TUID, to every message, and brings no subscriptions: neither is held against it; FSync is off"
 
