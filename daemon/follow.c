@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 #include "log.h"
@@ -15,6 +16,9 @@ static void following_done(struct following *g)
 	uidset_done(&g->set);
 	uidset_done(&g->there);
 	uidset_done(&g->vanished);
+	uidset_done(&g->touched);
+	free(g->tried);
+	g->tried = NULL;
 }
 
 void follow_done(struct follow *f)
@@ -33,6 +37,11 @@ static void end_one(struct pass *p, struct following *g)
 	g->step = FOLLOWING_DONE;
 	following_done(g);
 	p->follow.done++;
+}
+
+void follow_drop(struct pass *p, struct following *g)
+{
+	end_one(p, g);
 }
 
 void follow_skip(struct pass *p, struct following *g, const char *reason)
@@ -73,18 +82,24 @@ void follow_save(struct pass *p, struct following *g)
 		p->follow.resting++;
 		return;
 	}
+	g->step = FOLLOWING_SAVES;
+	/* Without HIGHESTMODSEQ each folder is looked at in each pass: most of them for nothing. */
+	if (g->failed || (!g->changed && f->modseq == 0))
+		end_one(p, g);
+	else
+		follow_record(p, g, !f->failed && !g->again, saved);
+}
+
+void follow_record(struct pass *p, struct following *g, bool as_seen,
+	void (*fn)(struct lane *l, struct folder *f, int64_t id))
+{
+	struct folder *f = g->folder;
 	struct ledger_follow row = { .folder = f->row.id, .source_messages = f->messages, .source_uidnext = f->uidnext,
-		.source_modseq = f->failed || g->again ? f->was_modseq : f->modseq };
+		.source_modseq = as_seen ? f->modseq : f->was_modseq };
 	struct pass_call *call;
 	struct buf flags, gone;
 	int err;
 
-	g->step = FOLLOWING_SAVES;
-	/* Without HIGHESTMODSEQ each folder is looked at in each pass: most of them for nothing. */
-	if (g->failed || (!g->changed && f->modseq == 0)) {
-		end_one(p, g);
-		return;
-	}
 	buf_init(&flags, 256u << 20);
 	buf_init(&gone, 64u << 20);
 	err = known_print_flags(&g->known, &flags);
@@ -94,7 +109,7 @@ void follow_save(struct pass *p, struct following *g)
 		err = print_gone(&g->known, &gone);
 	if (err == 0)
 		err = buf_add_char(&gone, '\0');
-	call = err == 0 ? pass_call_new(p->lane[0], f, saved) : NULL;
+	call = err == 0 ? pass_call_new(p->lane[0], f, fn) : NULL;
 	if (call != NULL) {
 		row.flags = buf_span(&flags).p;
 		row.gone = buf_span(&gone).p;
@@ -113,7 +128,7 @@ static struct session *source_session(struct pass *p)
 	return peer_session(p->lane[0]->peer[SOURCE]);
 }
 
-static int ask(struct pass *p, struct following *g)
+int follow_ask(struct pass *p, struct following *g)
 {
 	struct folder *f = g->folder;
 	uint64_t user = (uint64_t)(g - p->follow.following);
@@ -154,8 +169,13 @@ static void loaded(struct lane *l, struct folder *f, int64_t id)
 			end_one(p, g);
 		else if (g->known.run_n == 0)
 			follow_save(p, g); /* all that was there was left out */
+		else if (g->tried == NULL)
+			err = follow_ask(p, g);
 		else
-			err = ask(p, g);
+			{
+				g->step = FOLLOWING_DOUBTS;
+			p->follow.doubting++;
+		}
 	}
 	if (err != 0) {
 		pass_fail_proto(p, SOURCE, err);
@@ -166,7 +186,17 @@ static void loaded(struct lane *l, struct folder *f, int64_t id)
 	pump(p);
 }
 
-static void take_known(void *arg, int err, const struct ledger_known *rows, size_t n, const char *gone)
+/* Without the target's modification sequences it cannot tell what became of what was tried: it is done again. */
+static int take_tried(struct pass *p, struct following *g, const struct ledger_followed *also)
+{
+	if (also->tried[0] == '\0' || also->target_modseq == 0 || !peer_has(p->lane[0]->peer[TARGET], CAP_CONDSTORE))
+		return 0;
+	g->tried_modseq = also->target_modseq;
+	g->tried = strdup(also->tried);
+	return g->tried == NULL ? PROTO_ERR_NOMEM : 0;
+}
+
+static void take_known(void *arg, int err, const struct ledger_known *rows, size_t n, const struct ledger_followed *also)
 {
 	struct pass *p = pass_call_pass(arg);
 	struct folder *f = pass_call_folder(arg);
@@ -179,8 +209,10 @@ static void take_known(void *arg, int err, const struct ledger_known *rows, size
 	for (size_t i = 0; g != NULL && i < n && bad == 0; i++)
 		bad = known_add(&g->known, span_str(rows[i].source_uids), span_str(rows[i].target_uids), span_str(rows[i].flags),
 			rows[i].adopted);
-	if (g != NULL && n != 0 && bad == 0 && gone[0] != '\0')
-		bad = uidset_parse(&g->known.gone, span_str(gone));
+	if (g != NULL && n != 0 && bad == 0 && also->gone[0] != '\0')
+		bad = uidset_parse(&g->known.gone, span_str(also->gone));
+	if (g != NULL && n != 0 && bad == 0)
+		bad = take_tried(p, g, also);
 	if (g != NULL && bad == 0)
 		known_sort(&g->known);
 	else if (g != NULL)
@@ -213,6 +245,7 @@ static void pump(struct pass *p)
 	do {
 		before = w->done + w->resting;
 		load_some(p);
+		follow_recall_pump(p);
 		follow_target_pump(p);
 		if (p->step == PASS_FOLLOW && w->done + w->resting == w->n && w->resting != 0)
 			follow_expunge_pump(p);

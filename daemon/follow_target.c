@@ -38,7 +38,9 @@ static struct following *next(struct pass *p)
 static bool begin(struct pass *p, struct following *g)
 {
 	uint32_t tag;
-	int err = session_folder(target_session(p), CMD_SELECT, g->folder->target_wire, false, &tag);
+	/* With CONDSTORE told to it, the target keeps the modification sequences that are asked for after a break. */
+	bool condstore = peer_has(p->lane[0]->peer[TARGET], CAP_CONDSTORE);
+	int err = session_folder(target_session(p), CMD_SELECT, g->folder->target_wire, condstore, &tag);
 
 	if (err != 0) {
 		pass_fail_proto(p, TARGET, err);
@@ -46,6 +48,8 @@ static bool begin(struct pass *p, struct following *g)
 	}
 	session_set_user(target_session(p), tag, (uint64_t)(g - p->follow.following) << FOLLOW_FLAG_BITS);
 	g->step = FOLLOWING_SELECTS;
+	g->same = false;
+	g->target_modseq = 0;
 	p->follow.storing = g;
 	return true;
 }
@@ -164,7 +168,7 @@ static void on_selected(struct pass *p, struct following *g, const struct sessio
 	if (ev->resp.status.status == STATUS_OK && !g->same && !g->failed)
 		follow_skip(p, g, "the target's UIDVALIDITY changed, or is not told");
 	if (ev->resp.status.status == STATUS_OK && !g->failed) {
-		g->step = FOLLOWING_STORES;
+		follow_try(p, g);
 	} else {
 		if (!g->failed) {
 			outcome_of_reply(&why, TARGET, CMD_SELECT, &ev->resp.status);
@@ -232,6 +236,13 @@ void follow_on_target(struct pass *p, const struct session_event *ev)
 	if (ev->kind == EVENT_RESPONSE && g->step == FOLLOWING_SELECTS && ev->resp.kind == RESP_STATUS &&
 		ev->resp.status.code == CODE_PERMANENTFLAGS)
 		take_permanent(p, g, &ev->resp.status.flags);
+	if (ev->kind == EVENT_RESPONSE && ev->command == CMD_SELECT && ev->resp.kind == RESP_STATUS &&
+		ev->resp.status.code == CODE_HIGHESTMODSEQ)
+		g->target_modseq = ev->resp.status.modseq;
+	if (g->step == FOLLOWING_RECALLS) {
+		follow_on_recall(p, g, ev);
+		return;
+	}
 	if (ev->kind != EVENT_DONE)
 		return;
 	if (g->step == FOLLOWING_EXPUNGES) {

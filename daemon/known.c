@@ -101,24 +101,35 @@ static struct span cut_word(struct span *text)
 	return word;
 }
 
+/* The first word is NAME=UIDS. */
+static int cut_flag(struct span *text, struct span *name, struct span *uids)
+{
+	struct span word = cut_word(text);
+	size_t end = word.n;
+
+	/* The last one: a keyword may have it, too. */
+	while (end != 0 && word.p[end - 1] != '=')
+		end--;
+	if (end < 2)
+		return PROTO_ERR_SYNTAX;
+	*name = span_first(word, end - 1);
+	*uids = span_from(word, end);
+	return 0;
+}
+
 int known_add_flags(struct known *k, struct span flags)
 {
 	int err = 0;
 
 	while (err == 0 && flags.n != 0) {
-		struct span word = cut_word(&flags);
-		size_t end = word.n;
+		struct span name, uids;
 		struct known_flag *f = NULL;
 
-		/* The last one: a keyword may have it, too. */
-		while (end != 0 && word.p[end - 1] != '=')
-			end--;
-		if (end < 2)
-			return PROTO_ERR_SYNTAX;
-		end--;
-		err = find_flag(k, span_first(word, end), &f);
+		err = cut_flag(&flags, &name, &uids);
+		if (err == 0)
+			err = find_flag(k, name, &f);
 		if (err == 0 && f != NULL)
-			err = uidset_parse(&f->uids, span_from(word, end + 1));
+			err = uidset_parse(&f->uids, uids);
 	}
 	return err;
 }
@@ -246,24 +257,105 @@ int known_changed(struct known_flag *f, bool added)
 	return err;
 }
 
+/* " NAME=UIDS", behind what begins at `begin`. */
+static int print_flag(struct buf *out, size_t begin, const char *way, const char *name, const struct uidset *uids)
+{
+	size_t at = 0;
+	int err = 0;
+
+	if (uids->n == 0)
+		return 0;
+	if (out->n != begin)
+		err = buf_add_char(out, ' ');
+	if (err == 0)
+		err = buf_add_str(out, way);
+	if (err == 0)
+		err = buf_add_str(out, name);
+	if (err == 0)
+		err = buf_add_char(out, '=');
+	return err == 0 ? uidset_print(uids, out, &at, SIZE_MAX) : err;
+}
+
 int known_print_flags(const struct known *k, struct buf *out)
 {
 	size_t begin = out->n;
 	int err = 0;
 
-	for (size_t i = 0; i < k->flag_n && err == 0; i++) {
-		size_t at = 0;
+	for (size_t i = 0; i < k->flag_n && err == 0; i++)
+		err = print_flag(out, begin, "", k->flag[i].name, &k->flag[i].uids);
+	return err;
+}
 
-		if (k->flag[i].uids.n == 0)
+int known_print_tried(const struct known *k, struct buf *out)
+{
+	size_t begin = out->n;
+	int err = 0;
+
+	for (size_t i = 0; i < k->flag_n && err == 0; i++) {
+		const struct known_flag *f = &k->flag[i];
+
+		if (f->refused)
 			continue;
-		if (out->n != begin)
-			err = buf_add_char(out, ' ');
+		err = print_flag(out, begin, "+", f->name, &f->added);
 		if (err == 0)
-			err = buf_add_str(out, k->flag[i].name);
-		if (err == 0)
-			err = buf_add_char(out, '=');
-		if (err == 0)
-			err = uidset_print(&k->flag[i].uids, out, &at, SIZE_MAX);
+			err = print_flag(out, begin, "-", f->name, &f->removed);
 	}
+	return err;
+}
+
+/* The first word of what was tried. */
+static int cut_tried(struct span *text, bool *added, struct span *name, struct uidset *uids)
+{
+	struct span digits;
+	int err = cut_flag(text, name, &digits);
+
+	uidset_reset(uids);
+	if (err != 0 || name->n < 2 || (name->p[0] != '+' && name->p[0] != '-'))
+		return PROTO_ERR_SYNTAX;
+	*added = name->p[0] == '+';
+	*name = span_from(*name, 1);
+	return uidset_parse(uids, digits);
+}
+
+int known_tried(const struct known *k, struct span tried, struct uidset *ret)
+{
+	struct uidset uids = { 0 };
+	struct span name;
+	bool added;
+	int err = 0;
+
+	while (err == 0 && tried.n != 0) {
+		struct uidset_walk w = { 0 };
+		uint32_t uid, target;
+
+		err = cut_tried(&tried, &added, &name, &uids);
+		while (err == 0 && (uid = uidset_walk(&uids, &w)) != 0)
+			if ((target = known_target(k, uid, NULL)) != 0)
+				err = uidset_add(ret, target);
+	}
+	uidset_done(&uids);
+	return err;
+}
+
+int known_settle(struct known *k, struct span tried, const struct uidset *touched)
+{
+	struct uidset uids = { 0 };
+	struct span name;
+	bool added;
+	int err = 0;
+
+	while (err == 0 && tried.n != 0) {
+		struct uidset_walk w = { 0 };
+		struct known_flag *f = NULL;
+		uint32_t uid;
+
+		err = cut_tried(&tried, &added, &name, &uids);
+		if (err == 0)
+			err = find_flag(k, name, &f);
+		while (err == 0 && f != NULL && (uid = uidset_walk(&uids, &w)) != 0)
+			if (uidset_has(touched, known_target(k, uid, NULL)))
+				err = added ? uidset_add(&f->uids, uid) : uidset_remove_range(&f->uids, uid, uid);
+	}
+	uidset_done(&uids);
 	return err;
 }

@@ -58,4 +58,12 @@ int known_changed(struct known_flag *f, bool added);
 /* The flags in the notation of known_add_flags(). 0 or PROTO_ERR_*. */
 int known_print_flags(const struct known *k, struct buf *out);
 
+/* The changes that are to be made, but for what was refused: "+\\Seen=1:4 -work=9", source UIDs. 0 or PROTO_ERR_*. */
+int known_print_tried(const struct known *k, struct buf *out);
+/* Of such a text: the target UIDs of its messages are added to *ret. 0, PROTO_ERR_SYNTAX, PROTO_ERR_NOMEM. */
+int known_tried(const struct known *k, struct span tried, struct uidset *ret);
+/* What was tried with messages that are in `touched` (target UIDs) was written: by us, and a user may have changed it since; what was tried with the
+ * others never came about. Before known_compare(). The same errors. */
+int known_settle(struct known *k, struct span tried, const struct uidset *touched);
+
 #endif

@@ -95,7 +95,7 @@ static void answer(struct request *r)
 		break;
 	case REQUEST_LOAD_KNOWN:
 		if (r->fn.known != NULL)
-			r->fn.known(r->arg, r->err, r->answer.known, r->err == 0 ? r->answer.n : 0, r->answer.gone);
+			r->fn.known(r->arg, r->err, r->answer.known, r->err == 0 ? r->answer.n : 0, &r->answer.followed);
 		break;
 	case REQUEST_LOAD_SETS:
 		if (r->fn.sets != NULL)
@@ -460,6 +460,17 @@ void ledger_save_follow(struct ledger *l, const struct ledger_follow *row, ledge
 	*r->rows.follow = *row;
 	r->rows.follow->flags = request_copy(r, row->flags);
 	r->rows.follow->gone = request_copy(r, row->gone);
+	enqueue(l, r);
+}
+
+void ledger_save_tried(struct ledger *l, const struct ledger_tried *row, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_SAVE_TRIED, arg);
+
+	r->fn.done = fn;
+	r->rows.tried = request_alloc(r, 1, sizeof(*row));
+	*r->rows.tried = *row;
+	r->rows.tried->changes = request_copy(r, row->changes);
 	enqueue(l, r);
 }
 

@@ -110,6 +110,18 @@ struct ledger_follow {               /* what a folder was found to be after a pa
 	uint64_t source_modseq;
 };
 
+/* What is about to be changed on the target: written before, so that after a break it is not done again over what a user has changed since. */
+struct ledger_tried {
+	int64_t folder;
+	const char *changes;         /* "+\\Seen=1:4 -work=9": added, taken away; source UIDs */
+	uint64_t target_modseq;      /* HIGHESTMODSEQ of the target before that */
+};
+
+struct ledger_followed {             /* what the ledger has of all that */
+	const char *gone, *tried;    /* "" none */
+	uint64_t target_modseq;
+};
+
 struct ledger_skip {                 /* a message or a folder that was left out, altered or repaired */
 	enum skip_kind kind;
 	int64_t folder;              /* 0 with folder_path: a folder that has no row */
@@ -147,7 +159,8 @@ typedef void ledger_done_fn(void *arg, int err);
 typedef void ledger_mailboxes_fn(void *arg, int err, const struct ledger_mailbox *rows, size_t n);
 typedef void ledger_folders_fn(void *arg, int err, const struct ledger_folder *rows, size_t n);
 typedef void ledger_id_fn(void *arg, int err, int64_t id);
-typedef void ledger_known_fn(void *arg, int err, const struct ledger_known *rows, size_t n, const char *gone);
+typedef void ledger_known_fn(void *arg, int err, const struct ledger_known *rows, size_t n,
+	const struct ledger_followed *also);
 typedef void ledger_sets_fn(void *arg, int err, const char *const *source_uids, const char *const *target_uids, size_t n);
 
 /* Finds or makes the rows of these names; answers with one row for each, in order. */
@@ -166,8 +179,10 @@ void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_
 void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg);
 /* All that was brought into the folder. */
 void ledger_load_known(struct ledger *l, int64_t folder, ledger_known_fn *fn, void *arg);
-/* Between it and ledger_load_known() no batch was added to the folder. */
+/* Between it and ledger_load_known() no batch was added to the folder. What was tried before is in it. */
 void ledger_save_follow(struct ledger *l, const struct ledger_follow *row, ledger_done_fn *fn, void *arg);
+/* Takes the place of what was tried before. */
+void ledger_save_tried(struct ledger *l, const struct ledger_tried *row, ledger_done_fn *fn, void *arg);
 /* Gives the rows of these folders and UIDs, of any kind, their Message-ID, INTERNALDATE and size. */
 void ledger_name_skips(struct ledger *l, const struct ledger_skip *rows, size_t n, ledger_done_fn *fn, void *arg);
 /* Adds to what was left out, altered, repaired; the same kind, folder and UID again replaces the row. ledger_clear_skips() forgets the messages of a folder from a UID

@@ -23,6 +23,7 @@ enum request_kind {
 	REQUEST_LOAD_SETS,
 	REQUEST_LOAD_KNOWN,
 	REQUEST_SAVE_FOLLOW,
+	REQUEST_SAVE_TRIED,
 	REQUEST_ADD_SKIPS,
 	REQUEST_NAME_SKIPS,
 	REQUEST_CLEAR_SKIPS
@@ -51,6 +52,7 @@ struct request {
 		struct ledger_batch *batches;
 		struct ledger_skip *skips;
 		struct ledger_follow *follow;
+		struct ledger_tried *tried;
 	} rows;
 	size_t n;            /* of rows */
 	int64_t id;          /* of the mailbox or folder that is asked for */
@@ -63,7 +65,7 @@ struct request {
 		struct ledger_folder *folders;
 		const char **source_uids, **target_uids;
 		struct ledger_known *known;
-		const char *gone;
+		struct ledger_followed followed;
 		int64_t id;
 		size_t n, size;
 	} answer;
@@ -78,7 +80,7 @@ enum statement {
 	ST_MAILBOX_NEW, ST_MAILBOX_FIND, ST_MAILBOX_SKIPS, ST_MAILBOX_SAVE, ST_MAILBOX_SAVE_NEW, ST_MAILBOX_COUNT,
 	ST_FOLDER_LIST, ST_FOLDER_SAVE, ST_FOLDER_NEW, ST_FOLDER_FORGET, ST_FOLDER_RECOUNT, ST_FOLDER_MOVE,
 	ST_BATCH_NEW, ST_BATCH_LIST, ST_BATCH_KNOWN,
-	ST_FOLLOW_FORGET, ST_FOLLOW_LOAD, ST_FOLLOW_SAVE, ST_FOLLOW_MARK,
+	ST_FOLLOW_FORGET, ST_FOLLOW_LOAD, ST_FOLLOW_SAVE, ST_FOLLOW_MARK, ST_FOLLOW_TRIED,
 	ST_SKIP_NEW, ST_SKIP_NAME, ST_SKIP_CLEAR,
 	ST_N
 };
@@ -92,7 +94,7 @@ struct ledger_db {
 };
 
 extern const char ledger_schema[];
-#define LEDGER_VERSION 4 /* of the schema */
+#define LEDGER_VERSION 5 /* of the schema */
 /* What makes version i + 1 out of version i. */
 extern const char *const ledger_upgrades[LEDGER_VERSION];
 

@@ -171,14 +171,11 @@ static struct ledger_mailbox mailbox_of(sqlite3_stmt *st)
 
 int ledger_read_mailboxes(struct ledger_reader *r, const char *name, ledger_mailbox_row *fn, void *arg)
 {
-	static const char *const words[] = {
-		[1] = MAILBOX "), 0, 0, 0, 0" MAILBOX_END,
-		[2] = MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END,
-		[3] = MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END,
-		[4] = MAILBOX MAILBOX_KINDS ", paused, finishing" MAILBOX_END,
-	};
+	const char *words = r->version == 1 ? MAILBOX "), 0, 0, 0, 0" MAILBOX_END :
+		r->version < 4 ? MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END :
+				 MAILBOX MAILBOX_KINDS ", paused, finishing" MAILBOX_END;
 	sqlite3_stmt *st;
-	int rc = SQLITE_DONE, err = begin(r, words[r->version], &st);
+	int rc = SQLITE_DONE, err = begin(r, words, &st);
 
 	if (err != LEDGER_OK)
 		return err;

@@ -17,13 +17,18 @@
 	") WITHOUT ROWID;\n"
 
 /* What a later pass did with messages that were brought before. */
-#define FOLLOWS                                                                                                        \
+#define FOLLOWS(more)                                                                                                  \
 	"CREATE TABLE follows (\n"                                                                                     \
 	"	folder INTEGER PRIMARY KEY REFERENCES folders (id),\n"                                                 \
 	"	batch INTEGER NOT NULL,                    -- the flags of batches up to this one count no more:\n"    \
 	"	flags TEXT NOT NULL,                       -- these do, by source UIDs\n"                              \
-	"	gone TEXT NOT NULL                         -- source UIDs that vanished and were dealt with\n"         \
+	"	gone TEXT NOT NULL                         -- source UIDs that vanished and were dealt with\n" more    \
 	");\n"
+
+/* What may be changed on the target already, and is not among those flags: '+\Seen=1:4 -work=9', added and taken away, source UIDs; and HIGHESTMODSEQ of
+ * the target before that. No comments in them: ALTER TABLE cannot read what it makes of those. */
+#define TRIED "tried TEXT NOT NULL DEFAULT ''"
+#define TRIED_AT "target_modseq INTEGER NOT NULL DEFAULT 0"
 
 const char ledger_schema[] =
 	"CREATE TABLE mailboxes (\n"
@@ -76,7 +81,7 @@ const char ledger_schema[] =
 	"CREATE INDEX batches_source ON batches (folder, source_hi);\n"
 	"CREATE INDEX batches_target ON batches (folder, target_hi);\n"
 
-	FOLLOWS
+	FOLLOWS("	, " TRIED ", " TRIED_AT "\n")
 
 	SKIPS("skips");
 
@@ -88,8 +93,11 @@ const char *const ledger_upgrades[LEDGER_VERSION] = {
 		"DROP TABLE skips;\n"
 		"ALTER TABLE skips_2 RENAME TO skips;\n",
 	/* Flags are followed. */
-	[2] = "ALTER TABLE batches ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;\n" FOLLOWS,
+	[2] = "ALTER TABLE batches ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;\n" FOLLOWS(""),
 	/* The operator has a say. */
 	[3] = "ALTER TABLE mailboxes ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;\n"
 	      "ALTER TABLE mailboxes ADD COLUMN finishing INTEGER NOT NULL DEFAULT 0;\n",
+	/* What a break leaves in doubt. */
+	[4] = "ALTER TABLE follows ADD COLUMN " TRIED ";\n"
+	      "ALTER TABLE follows ADD COLUMN " TRIED_AT ";\n",
 };

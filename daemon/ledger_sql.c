@@ -57,10 +57,13 @@ static const char *const sql[ST_N] = {
 		"SELECT source_uids, target_uids, CASE WHEN id > ?2 THEN flags ELSE '' END, adopted FROM batches WHERE folder = ?1"
 		" ORDER BY id",
 	[ST_FOLLOW_FORGET] = "DELETE FROM follows WHERE folder = ?1",
-	[ST_FOLLOW_LOAD] = "SELECT batch, flags, gone FROM follows WHERE folder = ?1",
+	[ST_FOLLOW_LOAD] = "SELECT batch, flags, gone, tried, target_modseq FROM follows WHERE folder = ?1",
 	[ST_FOLLOW_SAVE] =
 		"INSERT OR REPLACE INTO follows (folder, batch, flags, gone)"
 		" VALUES (?1, (SELECT coalesce(max(id), 0) FROM batches WHERE folder = ?1), ?2, ?3)",
+	[ST_FOLLOW_TRIED] =
+		"INSERT INTO follows (folder, batch, flags, gone, tried, target_modseq) VALUES (?1, 0, '', '', ?2, ?3)"
+		" ON CONFLICT (folder) DO UPDATE SET tried = ?2, target_modseq = ?3",
 	[ST_FOLLOW_MARK] =
 		"UPDATE folders SET source_messages = ?2, source_uidnext = ?3, source_modseq = ?4 WHERE id = ?1",
 	/* The folder is said twice: so each half is served by its own index. */
@@ -589,13 +592,14 @@ static int load_known(struct ledger_db *db, struct request *r)
 	int64_t batch = 0;
 	int rc;
 
-	r->answer.gone = "";
+	r->answer.followed = (struct ledger_followed){ .gone = "", .tried = "" };
 	number(st, 1, r->id);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
 		batch = sqlite3_column_int64(st, 0);
 		*add_known(r) = (struct ledger_known){ .source_uids = "", .target_uids = "", .flags = column(r, st, 1) };
-		r->answer.gone = column(r, st, 2);
+		r->answer.followed = (struct ledger_followed){ .gone = column(r, st, 2), .tried = column(r, st, 3),
+			.target_modseq = (uint64_t)sqlite3_column_int64(st, 4) };
 	}
 	sqlite3_reset(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
@@ -629,6 +633,16 @@ static int save_follow(struct ledger_db *db, const struct ledger_follow *f)
 		err = run_on(db, st, "folder", f->folder);
 	}
 	return err;
+}
+
+static int save_tried(struct ledger_db *db, const struct ledger_tried *t)
+{
+	sqlite3_stmt *st = db->st[ST_FOLLOW_TRIED];
+
+	number(st, 1, t->folder);
+	text(st, 2, t->changes);
+	number(st, 3, (int64_t)t->target_modseq);
+	return run(db, st, NULL);
 }
 
 static int add_skips(struct ledger_db *db, struct request *r)
@@ -696,6 +710,8 @@ static int work_one(struct ledger_db *db, struct request *r)
 		return load_known(db, r);
 	case REQUEST_SAVE_FOLLOW:
 		return save_follow(db, r->rows.follow);
+	case REQUEST_SAVE_TRIED:
+		return save_tried(db, r->rows.tried);
 	case REQUEST_ADD_SKIPS:
 		return add_skips(db, r);
 	case REQUEST_NAME_SKIPS:

@@ -13,6 +13,7 @@ class Tap:
         self.sent = bytearray()  # what clients said, when `keep` is set
         self.keep = False
         self._at = []            # (direction, bytes, function)
+        self._when = []          # (direction, words, function)
         self._loop = self._thread = None
 
     def start(self):
@@ -35,6 +36,10 @@ class Tap:
     def at(self, direction, count, function):
         """Calls `function` once, in the tap's thread, before the bytes that reach that count of all connections are passed on."""
         self._at.append((direction, count, function))
+
+    def when(self, direction, words, function):
+        """The same, before the bytes in which these words are; they must come in one piece."""
+        self._when.append((direction, words, function))
 
     def reset(self):
         self.peak, self.count, self.up, self.down = self.open, 0, 0, 0
@@ -114,6 +119,9 @@ class Tap:
                 self.sent += data
             for entry in [e for e in self._at if e[0] == direction and e[1] <= passed]:
                 self._at.remove(entry)
+                entry[2]()
+            for entry in [e for e in self._when if e[0] == direction and e[1] in data]:
+                self._when.remove(entry)
                 entry[2]()
             writer.write(data)
             await writer.drain()

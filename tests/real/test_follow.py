@@ -163,6 +163,69 @@ def test_a_break_among_the_changes_is_made_good(case):
     assert tap.commands("UID STORE") == 0
 
 
+def break_at(case, tap, direction, words):
+    """Kills the program before these words pass."""
+    running = []
+    tap.when(direction, words, lambda: running[0].kill_now())
+    running.append(case.start("once"))
+    running[0].wait()
+    assert running[0].killed
+
+
+def broken_store(case, target=None):
+    """STOREs that were carried out, and whose answer did not come."""
+    old, new, user, there, tap = begin(case, target=target)
+    store(old, user, b"INBOX", "2:9", "+FLAGS", "later")
+    store(old, user, b"INBOX", "2:9", "-FLAGS", "\\Seen \\Flagged \\Answered work")
+    break_at(case, tap, "down", b"OK Store completed")
+    return old, new, user, there, tap
+
+
+def test_a_user_changes_what_a_break_left_unrecorded(case):
+    old, new, user, there, tap = broken_store(case)
+    mine = [e for e in shared.read(new, there).folders[("INBOX",)] if "later" in e.keywords]
+    assert len(mine) == 8, "the first STORE was carried out"
+    # Source UIDs 2 to 4 and 8: seven messages were there before.
+    store(new, there, b"INBOX", "9:11,15", "-FLAGS", "later")
+    # Broken off once more: what was found out before is not forgotten over what is tried then.
+    store(old, user, b"INBOX", "20:22", "+FLAGS", "other")
+    break_at(case, tap, "up", b"UID STORE")
+    case.run("once").exits(0)
+    after = shared.read(new, there).folders[("INBOX",)]
+    assert sum("later" in e.keywords for e in after) == 4, "the user's word is the last one"
+    rest = {e.digest: e for e in shared.read(old, user).folders[("INBOX",)]}
+    for e in after:
+        if e.digest in rest:
+            assert e.flags == rest[e.digest].flags and e.keywords | {"later"} == rest[e.digest].keywords | {"later"}, (e, rest[e.digest])
+    tap.reset()
+    case.run("once").exits(0)
+    assert tap.commands("UID STORE") == 0
+    # What the source changes from now on follows again.
+    store(old, user, b"INBOX", "2:9", "-FLAGS", "later")
+    store(old, user, b"INBOX", "2:5", "+FLAGS", "\\Draft")
+    case.run("once").exits(0)
+    same(old, new, user, there)
+
+
+def test_a_break_before_the_target_did_anything(case):
+    """What was only tried is done by the next pass, whatever users do with other messages meanwhile."""
+    old, new, user, there, tap = begin(case)
+    store(old, user, b"INBOX", "2:9", "+FLAGS", "later")
+    store(old, user, b"INBOX", "2:9", "-FLAGS", "\\Seen work")
+    break_at(case, tap, "up", b"UID STORE")
+    store(new, there, b"INBOX", "30:32", "+FLAGS", "mine")
+    case.run("once").exits(0)
+    store(new, there, b"INBOX", "30:32", "-FLAGS", "mine")
+    same(old, new, user, there)
+
+
+def test_a_break_at_a_target_without_CONDSTORE(case):
+    """It cannot tell what became of the STOREs: they are repeated."""
+    old, new, user, there, tap = broken_store(case, shared.dovecot("new-without-condstore", tls="none", capability_remove=PLAIN))
+    case.run("once").exits(0)
+    same(old, new, user, there)
+
+
 def test_many_flags_in_pieces(case):
     """More messages than one command line can name."""
     old, new = shared.old_plain(), shared.new_plain()

@@ -177,11 +177,54 @@ Test(daemon_known, what_was_changed_is_what_was_written_last)
 	known_done(&k);
 }
 
+static const char *tried(void)
+{
+	static char text[256];
+	struct buf b;
+	buf_init(&b, sizeof(text));
+	cr_assert_eq(known_print_tried(&k, &b), 0);
+	cr_assert_eq(buf_add_char(&b, '\0'), 0);
+	snprintf(text, sizeof(text), "%s", buf_span(&b).p);
+	buf_done(&b);
+	return text;
+}
+
+Test(daemon_known, what_was_tried_counts_as_written_where_the_target_was_touched)
+{
+	struct uidset touched = { 0 };
+	char text[256];
+	add("1:6", "11:16", "\\Seen=1:3 +=6");
+	known_sort(&k);
+	for (uint32_t uid = 1; uid <= 6; uid++)
+		now(uid, uid <= 2 ? "" : "\\Seen -a+=1");
+	snprintf(text, sizeof(text), "%s", tried());
+	cr_expect_str_eq(text, "+\\Seen=4:6 -\\Seen=1:2 -+=6 +-a+=1=3:6");
+	flag("+")->refused = true;
+	cr_expect_str_eq(tried(), "+\\Seen=4:6 -\\Seen=1:2 +-a+=1=3:6");
+	cr_assert_eq(known_tried(&k, span_str(text), &touched), 0);
+	cr_expect_eq(uidset_count(&touched), 6);
+	cr_expect_eq(uidset_max(&touched), 16);
+	known_done(&k);
+	/* The next pass: of 2 and 6 the target's 12 and 16 have changed since. */
+	uidset_reset(&touched);
+	cr_assert_eq(uidset_add(&touched, 12) + uidset_add(&touched, 16), 0);
+	add("1:6", "11:16", "\\Seen=1:3 +=6");
+	known_sort(&k);
+	cr_assert_eq(known_settle(&k, span_str(text), &touched), 0);
+	cr_expect_str_eq(printed(), "\\Seen=1,3,6 -a+=1=6");
+	cr_expect_eq(known_settle(&k, SPAN("Seen=1"), &touched), PROTO_ERR_SYNTAX);
+	cr_expect_eq(known_settle(&k, SPAN("+=1"), &touched), PROTO_ERR_SYNTAX);
+	cr_expect_eq(known_tried(&k, SPAN("+a=x"), &touched), PROTO_ERR_SYNTAX);
+	uidset_done(&touched);
+	known_done(&k);
+}
+
 static bool all(void)
 {
 	struct flags f;
 	bool ok = known_add(&k, SPAN("1:4,9"), SPAN("11:14,2"), SPAN("\\Seen=1:2 a=4"), false) == 0;
 	known_sort(&k);
+	ok = ok && known_settle(&k, SPAN("+x=1 -\\Seen=2"), &(struct uidset){ .r = &(struct uid_range){ 1, 99 }, .n = 1 }) == 0;
 	arena_init(&arena, 1 << 16);
 	ok = ok && flags_parse(&f, SPAN("\\Flagged b"), &arena) == 0 && known_compare(&k, 1, &f) == 0 && known_compare(&k, 4, &f) == 0;
 	arena_done(&arena);

@@ -32,7 +32,8 @@ static void on_done(void *arg, int err)
 	loop_stop(loop);
 }
 
-static void on_known(void *arg, int err, const struct ledger_known *rows, size_t n, const char *gone)
+static void on_known(void *arg, int err, const struct ledger_known *rows, size_t n,
+	const struct ledger_followed *also)
 {
 	size_t at = 0;
 	cr_assert(arg == &loop && err == 0);
@@ -40,7 +41,9 @@ static void on_known(void *arg, int err, const struct ledger_known *rows, size_t
 	for (size_t i = 0; i < n; i++)
 		at += (size_t)snprintf(told + at, sizeof(told) - at, "%s>%s %s%s;", rows[i].source_uids, rows[i].target_uids,
 			rows[i].flags, rows[i].adopted ? " adopted" : "");
-	snprintf(told + at, sizeof(told) - at, " gone %s", gone);
+	at += (size_t)snprintf(told + at, sizeof(told) - at, " gone %s", also->gone);
+	if (also->tried[0] != '\0')
+		snprintf(told + at, sizeof(told) - at, " tried %s at %llu", also->tried, (unsigned long long)also->target_modseq);
 	loop_stop(loop);
 }
 
@@ -99,6 +102,13 @@ static void follow(const char *flags, const char *gone, uint64_t modseq)
 	loop_run(loop);
 }
 
+static void try(const char *changes, uint64_t modseq)
+{
+	struct ledger_tried row = { .folder = folder, .changes = changes, .target_modseq = modseq };
+	ledger_save_tried(ledger, &row, on_done, &loop);
+	loop_run(loop);
+}
+
 static const char *known(void)
 {
 	ledger_load_known(ledger, folder, on_known, &loop);
@@ -151,9 +161,25 @@ Test(daemon_ledger_follow, marks_what_the_source_was)
 	cr_expect_eq(row_told.source_modseq, UINT64_C(9007199254740993));
 }
 
+Test(daemon_ledger_follow, what_is_tried_stands_beside_what_was_written_until_that_is_saved)
+{
+	batch("1:5", "11:15", "\\Seen=1:5", 5, 0);
+	try("+a=1 -b=2:3", UINT64_C(9007199254740993));
+	cr_expect_str_eq(known(), "> ;1:5>11:15 \\Seen=1:5; gone  tried +a=1 -b=2:3 at 9007199254740993");
+	try("+c=1", 5);
+	ledger_close(&ledger);
+	open_ledger();
+	cr_expect_str_eq(known(), "> ;1:5>11:15 \\Seen=1:5; gone  tried +c=1 at 5");
+	follow("a=1", "3", 1);
+	cr_expect_str_eq(known(), "> a=1;1:5>11:15 ; gone 3");
+	try("+d=4", 6);
+	cr_expect_str_eq(known(), "> a=1;1:5>11:15 ; gone 3 tried +d=4 at 6");
+}
+
 Test(daemon_ledger_follow, a_fence_forgets_it)
 {
 	batch("1:5", "11:15", "\\Seen=1:5", 5, 0);
+	try("+a=1", 9);
 	follow("\\Seen=1:2", "3", 77);
 	save_folder(true);
 	cr_expect_str_eq(known(), " gone ");
@@ -179,4 +205,24 @@ Test(daemon_ledger_follow, a_ledger_of_the_version_before_learns_it)
 	cr_expect_str_eq(known(), "1:5>11:15 \\Seen=1:5; gone ");
 	follow("\\Seen=1", "", 3);
 	cr_expect_str_eq(known(), "> \\Seen=1;1:5>11:15 ; gone ");
+	try("+a=1", 9);
+	cr_expect_str_eq(known(), "> \\Seen=1;1:5>11:15 ; gone  tried +a=1 at 9");
+}
+
+Test(daemon_ledger_follow, a_ledger_of_version_4_learns_what_is_tried)
+{
+	char path[96];
+	sqlite3 *db;
+	batch("1:5", "11:15", "\\Seen=1:5", 5, 0);
+	follow("\\Seen=1", "4", 3);
+	ledger_close(&ledger);
+	snprintf(path, sizeof(path), "%s/ledger.sqlite", dir);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "ALTER TABLE follows DROP COLUMN tried; ALTER TABLE follows DROP COLUMN target_modseq;"
+		" PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	open_ledger();
+	cr_expect_str_eq(known(), "> \\Seen=1;1:5>11:15 ; gone 4");
+	try("+a=1", 9);
+	cr_expect_str_eq(known(), "> \\Seen=1;1:5>11:15 ; gone 4 tried +a=1 at 9");
 }
