@@ -218,7 +218,12 @@ static void active_up(struct active *a, enum side side)
 	struct limits *l = &active_server(a, side)->limits;
 	probe_over(a, active_server(a, side));
 	active_login_over(a, side);
-	limits_login_took(l, s->clock.now(s->clock.arg) - a->dialled[side]);
+	uint64_t took = s->clock.now(s->clock.arg) - a->dialled[side];
+	limits_login_took(l, took);
+	if (took > a->took)
+		a->took = took;
+	if (en->doubt == 1 + side)
+		en->doubt = 0;
 	if (limits_succeeded(l))
 		say_server_up(l);
 	if (s->stopping)
@@ -226,8 +231,7 @@ static void active_up(struct active *a, enum side side)
 	if (!a->permit[SOURCE] || !a->permit[TARGET]) {
 		active_step(a, STEP_REDIAL);
 	} else if (mailbox_is_up(a->mailbox, SOURCE) && mailbox_is_up(a->mailbox, TARGET)) {
-		if (a->step == STEP_FRESH)
-			start_took(a);
+		start_took(a);
 		active_step(a, STEP_READY);
 		if (en->attempts > 0 && !en->broke) {
 			if (en->said != 0)

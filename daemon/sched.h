@@ -9,7 +9,8 @@
  * A slot is taken only when both sides are logged in: a mailbox that cannot log in never holds one. While a login is going on the mailbox
  * holds a connection permit on each server. How many may be dialling is bounded by the free slots and a little more (the next ones log in while the present ones
  * copy), not counting those whose login takes longer than `login_grace` (or than a few times the usual login): they are somebody's trouble, not everybody's. When their other side is
- * already logged in and that server's permits are used up, that connection is given back and dialled again later.
+ * already logged in and that server's permits are used up, that connection is given back and dialled again later. After a failed login that side is
+ * dialled first, and the other one when it is up.
  *
  * A server that cannot be connected to (not: that refuses a login) several times in a row is down: one mailbox at a time
  * probes it at each interval, and what it meets counts as an attempt for all that were due.

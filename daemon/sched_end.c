@@ -36,6 +36,7 @@ static void entry_count(struct sched *s, uint32_t e, const struct outcome *o, bo
 	if (en->attempts < UINT32_MAX)
 		en->attempts++;
 	en->broke = o->at == AT_WORK;
+	en->doubt = o->at == AT_LOGIN ? (uint8_t)(1 + o->side) : 0;
 	if (en->attempts >= sched_attempts(s)) {
 		entry_set(s, e, MAILBOX_FAILED, reason);
 		if (s->mode != SCHED_CHECK)

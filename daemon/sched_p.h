@@ -18,7 +18,7 @@
 enum step {
 	STEP_FRESH,   /* dialling, younger than login_grace: counted by the start rule */
 	STEP_SLOW,    /* dialling, older */
-	STEP_REDIAL,  /* one side is up, the other was hung up and waits for a permit */
+	STEP_REDIAL,  /* one side is up, the other was hung up, or not dialled yet, and waits for a permit */
 	STEP_READY,   /* both are up, waits for a slot */
 	STEP_RUNNING, /* has a slot */
 	STEP_N
@@ -40,6 +40,7 @@ struct active {
 	unsigned lanes;       /* further pairs of permits held */
 	bool probe[SIDES];    /* this dial is the server's probe */
 	bool login[SIDES];    /* counted among the server's logins under way */
+	uint64_t took;        /* ms; the longer of its logins */
 	uint64_t dialled[SIDES]; /* monotonic ms */
 };
 TAILQ_HEAD(active_list, active);
@@ -59,6 +60,7 @@ struct entry {
 	uint32_t said;        /* hash of the trouble that was told last; 0: none: its end is told, too, and the same is not told again */
 	uint16_t migration;
 	uint8_t state;        /* enum mailbox_state */
+	uint8_t doubt;        /* 1 + the side whose login failed last: it is dialled first, alone; 0: none */
 	bool dirty : 1;       /* in the list of rows to save */
 	bool alone : 1;       /* a pass with several pairs of connections broke: the next ones have one */
 	bool broke : 1;       /* the last attempt ended at work, not at the login */

@@ -33,7 +33,11 @@ void start_took(struct active *a)
 {
 	struct sched *s = a->s;
 	struct migration *m = migration_of(a);
-	uint64_t took = s->clock.now(s->clock.arg) - a->since + 1;
+	uint64_t took = a->took + 1, most = grace(s, m) * 2;
+	/* The late ones, too: were only the quick ones looked at, a server with much to do would be seen as many mailboxes with a trouble of their own, and
+	 * ever more of them be dialled. One that took very long is no more than late. */
+	if (took > most)
+		took = most;
 	m->login_usual = m->login_usual == 0 ? took : (m->login_usual * 7 + took) / 8;
 	/* Those that began under a longer grace are to be judged by this one, a little later or earlier. */
 	if (grace(s, m) * 8 < m->grace_seen * 7)
@@ -95,7 +99,21 @@ static void dial(struct active *a, enum side side)
 	mailbox_dial(a->mailbox, side);
 }
 
-/* Both permits are taken. */
+/* Both permits are taken. A side that could not be logged in to the last time is tried first: as long as it goes on failing, the other server has nothing
+ * to do with it. Its permit is given back, as if it had been lent. */
+static void dial_sides(struct active *a)
+{
+	const struct entry *en = &a->s->entries[a->entry];
+	if (en->doubt != 0 && a->s->mode != SCHED_CHECK) {
+		enum side side = (enum side)(en->doubt - 1);
+		active_give(a, side == SOURCE ? TARGET : SOURCE);
+		dial(a, side);
+		return;
+	}
+	dial(a, SOURCE);
+	dial(a, TARGET);
+}
+
 static void start(struct sched *s, uint32_t e)
 {
 	struct entry *en = &s->entries[e];
@@ -121,8 +139,7 @@ static void start(struct sched *s, uint32_t e)
 		abort();
 	en->active = a;
 	step_fresh(a);
-	dial(a, SOURCE);
-	dial(a, TARGET);
+	dial_sides(a);
 }
 
 static bool may_start(const struct sched *s)
