@@ -314,6 +314,9 @@ void log_set_behind(void (*fn)(void *), void *arg)
 {
 	backlog.behind = fn;
 	backlog.arg = arg;
+	/* What was kept before there was anybody to tell. */
+	if (fn != NULL && backlog.n > 0)
+		fn(arg);
 }
 
 static void line_write(struct line *l)

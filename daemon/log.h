@@ -45,7 +45,7 @@ void log_set_guard(void (*before)(void *), void (*after)(void *), void *arg);
 /* Control characters in the arguments' bytes are shown as \xNN: a server's words cannot forge a line. */
 void log_event(enum log_kind kind, const struct log_context *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Called when lines begin to be kept: log_flush() is due now and then until it says that all is written. NULL: nobody. */
+/* Called when lines begin to be kept, and at once if some are: log_flush() is due now and then until it says that all is written. NULL: nobody. */
 void log_set_behind(void (*fn)(void *), void *arg);
 bool log_flush(void);
 /* At the end of the process: waits for the reader, so long for each 4 KB. */

@@ -127,6 +127,10 @@ Test(daemon_log, what_is_too_much_is_lost_and_that_is_said, .timeout = 20)
 	grab_little();
 	for (int i = 0; i < 10000; i++)
 		log_event(LOG_STOPPING, NULL, "line %d %0150d", i, 0);
+	behind = 0;
+	log_set_behind(on_behind, &behind);
+	cr_assert_eq(behind, 1, "lines were kept before");
+	log_set_behind(NULL, NULL);
 	do
 		next = read_lines(next, rest, &rest_n);
 	while (!log_flush());
