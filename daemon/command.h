@@ -19,7 +19,8 @@ struct verb {
 	int (*run)(int argc, char **argv); /* argv[0] is its name; returns the exit code */
 };
 
-extern const struct verb command_copy, command_once, command_daemon, command_check, command_status, command_report, command_verify, command_help;
+extern const struct verb command_copy, command_once, command_daemon, command_check, command_status, command_report, command_verify,
+	command_retry, command_pause, command_resume, command_finish, command_help;
 
 /* NULL: no such command. */
 const struct verb *command_find(const char *name);

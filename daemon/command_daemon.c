@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "control_actions.h"
 #include "log.h"
 #include "notify.h"
 #include "run.h"
@@ -13,6 +14,8 @@
 struct service {
 	struct run run;
 	struct timer *status;
+	struct actions *actions;
+	struct control *control;
 	unsigned ticks;
 };
 
@@ -47,6 +50,24 @@ static void on_stopping(void *owner)
 	notify_stopping();
 }
 
+static void on_sched(void *owner, const struct sched_event *ev)
+{
+	const struct service *d = owner;
+	actions_on_sched(d->actions, ev);
+}
+
+static int open_control(struct service *d)
+{
+	struct run *r = &d->run;
+	struct control_failure failure;
+	d->actions = actions_new(r->loop, r->sched);
+	int err = control_open(r->loop, r->conf->control, actions_on_request, d->actions, &d->control, &failure);
+	if (err == CONTROL_OK)
+		return 0;
+	log_event(LOG_CONTROL, NULL, "%s", failure.text);
+	return err == CONTROL_BUSY ? EXIT_LATER : EXIT_CONFIGURATION;
+}
+
 static int service_run(struct service *d, const struct command_options *options)
 {
 	struct run *r = &d->run;
@@ -58,8 +79,11 @@ static int service_run(struct service *d, const struct command_options *options)
 	r->state = r->conf->state;
 	r->started = on_started;
 	r->stopping = on_stopping;
+	r->funnel = on_sched;
 	r->owner = d;
 	rc = run_open(r);
+	if (rc == 0)
+		rc = open_control(d);
 	if (rc != 0)
 		return rc;
 	d->status = timer_new(r->loop, tell_status, d);
@@ -85,6 +109,8 @@ static int service(int argc, char **argv)
 	log_set_timestamps(getenv("JOURNAL_STREAM") == NULL);
 	rc = service_run(&d, &options);
 	timer_free(&d.status);
+	control_close(&d.control);
+	actions_free(&d.actions);
 	run_done(&d.run);
 	return rc;
 }

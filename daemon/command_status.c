@@ -172,10 +172,20 @@ static void print_summary(const struct view *s, bool colour)
 
 /* The mailboxes. */
 
-static const char *reason_of(const struct overview_row *r)
+#define REASON_MAX 160
+
+static const char *reason_of(const struct overview_row *r, char buf[REASON_MAX])
 {
+	char done[PROGRESS_TEXT], all[PROGRESS_TEXT];
+
 	if (r->m.reason[0] != '\0')
 		return r->m.reason;
+	if (r->progress.known && r->progress.messages != 0) {
+		snprintf(buf, REASON_MAX, "%s of %s messages, %llu of %llu folders", progress_print_count(done, r->progress.messages_done),
+			progress_print_count(all, r->progress.messages), (unsigned long long)r->progress.folders_done,
+			(unsigned long long)r->progress.folders);
+		return buf;
+	}
 	if (!r->listed)
 		return "it is in no mailbox list any more";
 	return r->m.id == 0 ? "new" : "";
@@ -190,8 +200,8 @@ static const char *next_of(const struct view *s, const struct overview_row *r, c
 
 static void print_row(const struct view *s, const struct overview_row *r, size_t width, size_t columns, bool colour)
 {
-	const char *tint = colour ? colour_of(r->m.state) : "", *reason = reason_of(r);
-	char text[TABLE_TIME];
+	char text[TABLE_TIME], buf[REASON_MAX];
+	const char *tint = colour ? colour_of(r->m.state) : "", *reason = reason_of(r, buf);
 	size_t used = width + 2 + 7 + 2 + 5 + (s->timed ? 2 + 4 : 0);
 	bool cut = columns != 0 && !s->named;
 
@@ -273,6 +283,19 @@ static void print_migration(const struct overview *o, size_t migration)
 	record_print(&r, stdout, false);
 }
 
+static void put_progress(struct record *r, const struct overview_progress *p)
+{
+	struct record *progress = record_new();
+
+	record_number(progress, "folders", p->folders);
+	record_number(progress, "folders_done", p->folders_done);
+	record_number(progress, "messages", p->messages);
+	record_number(progress, "messages_done", p->messages_done);
+	record_number(progress, "bytes", p->bytes);
+	record_number(progress, "bytes_done", p->bytes_done);
+	record_put(r, "progress", &progress);
+}
+
 static void print_mailbox(const struct overview *o, const struct overview_row *row)
 {
 	struct record *r = record_new();
@@ -290,6 +313,10 @@ static void print_mailbox(const struct overview *o, const struct overview_row *r
 	record_number(r, "bytes", row->m.bytes);
 	put_skips(r, row->m.skips);
 	record_flag(r, "listed", row->listed);
+	record_flag(r, "paused", row->m.paused);
+	record_flag(r, "finishing", row->m.finishing);
+	if (row->progress.known)
+		put_progress(r, &row->progress);
 	record_print(&r, stdout, false);
 }
 
@@ -332,6 +359,7 @@ static int status_run(struct view *s, const char *config, char **patterns, int n
 
 	if (rc != 0)
 		return rc;
+	overview_ask(&s->o);
 	clock_gettime(CLOCK_REALTIME, &now);
 	s->now = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	s->named = n > 0;

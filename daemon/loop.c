@@ -39,6 +39,12 @@ struct loop_signal {
 	void *arg;
 };
 
+struct loop_watch {
+	uv_poll_t uv; /* first, as above */
+	loop_fn *fn;
+	void *arg;
+};
+
 static void on_close_free(uv_handle_t *h)
 {
 	free(h);
@@ -286,6 +292,37 @@ void loop_signal_free(struct loop_signal **s)
 		return;
 	uv_close((uv_handle_t *)&(*s)->uv, on_close_free);
 	*s = NULL;
+}
+
+static void on_readable(uv_poll_t *h, int status, int events)
+{
+	(void)status, (void)events;
+	struct loop_watch *w = (struct loop_watch *)h;
+	w->fn(w->arg);
+}
+
+struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_fn *fn, void *arg)
+{
+	struct loop_watch *w = malloc(sizeof(*w));
+	if (w == NULL)
+		return NULL;
+	if (uv_poll_init(&l->uv, &w->uv, fd) != 0) {
+		free(w);
+		return NULL;
+	}
+	w->fn = fn;
+	w->arg = arg;
+	if (uv_poll_start(&w->uv, UV_READABLE, on_readable) != 0)
+		loop_watch_free(&w);
+	return w;
+}
+
+void loop_watch_free(struct loop_watch **w)
+{
+	if (w == NULL || *w == NULL)
+		return;
+	uv_close((uv_handle_t *)&(*w)->uv, on_close_free);
+	*w = NULL;
 }
 
 void loop_post(struct loop *l, loop_fn *fn, void *arg)

@@ -14,6 +14,7 @@
 struct loop;
 struct timer;
 struct loop_signal;
+struct loop_watch;
 struct uv_loop_s;
 typedef void loop_fn(void *arg);
 
@@ -52,6 +53,11 @@ void timer_free(struct timer **t);
 /* Calls fn(arg) each time the signal arrives. */
 struct loop_signal *loop_signal_new(struct loop *l, int signo, loop_fn *fn, void *arg);
 void loop_signal_free(struct loop_signal **s);
+
+/* Calls fn(arg) in each turn in which there is something to read at the descriptor, which stays the caller's and outlives the watch. NULL when memory is
+ * out, or it cannot be watched. */
+struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_fn *fn, void *arg);
+void loop_watch_free(struct loop_watch **w);
 
 /* From any thread, the loop's own included: fn(arg) is called on the loop's thread at a later turn, in the order of the calls, never from
  * within. What is still waiting at loop_free() is called there. Aborts when memory is out. */

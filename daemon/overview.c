@@ -6,7 +6,7 @@
 
 #define TEXTS_MAX ((size_t)4 << 30)
 
-static const char *keep(struct overview *o, const char *text)
+const char *overview_keep(struct overview *o, const char *text)
 {
 	struct span copy;
 
@@ -39,7 +39,7 @@ static uint32_t find_migration(struct overview *o, const char *name, size_t n)
 	o->migrations = reallocarray(o->migrations, o->migration_n + 1, sizeof(*o->migrations));
 	if (text == NULL || o->migrations == NULL)
 		abort();
-	o->migrations[o->migration_n] = keep(o, text);
+	o->migrations[o->migration_n] = overview_keep(o, text);
 	free(text);
 	return (uint32_t)o->migration_n++;
 }
@@ -56,7 +56,7 @@ static void add_lists(struct overview *o)
 
 			if (asprintf(&name, "%s/%s", migration, mailboxes_get(&o->run.lists[i], row, MAILBOX_TARGET_USER)) < 0)
 				abort();
-			r->m.name = keep(o, name);
+			r->m.name = overview_keep(o, name);
 			r->migration = at;
 			r->listed = true;
 			free(name);
@@ -71,23 +71,28 @@ static int by_name(const void *a, const void *b, void *arg)
 	return strcmp(rows[*(const uint32_t *)a].m.name, rows[*(const uint32_t *)b].m.name);
 }
 
-/* The listed rows, by name: where rows of the ledger find theirs. */
-struct index {
-	struct overview *o;
-	uint32_t *at;
-	size_t n;
-};
-
-static struct overview_row *find_listed(const struct index *index, const char *name)
+void overview_sort(struct overview *o)
 {
-	size_t lo = 0, hi = index->n;
+	o->by_name = reallocarray(o->by_name, o->row_n + 1, sizeof(*o->by_name));
+	if (o->by_name == NULL)
+		abort();
+	for (size_t i = 0; i < o->row_n; i++)
+		o->by_name[i] = (uint32_t)i;
+	o->by_name_n = o->row_n;
+	if (o->row_n != 0)
+		qsort_r(o->by_name, o->row_n, sizeof(*o->by_name), by_name, o->rows);
+}
+
+struct overview_row *overview_find(const struct overview *o, const char *name)
+{
+	size_t lo = 0, hi = o->by_name_n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int cmp = strcmp(name, index->o->rows[index->at[mid]].m.name);
+		int cmp = strcmp(name, o->rows[o->by_name[mid]].m.name);
 
 		if (cmp == 0)
-			return &index->o->rows[index->at[mid]];
+			return &o->rows[o->by_name[mid]];
 		if (cmp < 0)
 			hi = mid;
 		else
@@ -98,9 +103,8 @@ static struct overview_row *find_listed(const struct index *index, const char *n
 
 static void take_mailbox(void *arg, const struct ledger_mailbox *m)
 {
-	const struct index *index = arg;
-	struct overview *o = index->o;
-	struct overview_row *r = find_listed(index, m->name);
+	struct overview *o = arg;
+	struct overview_row *r = overview_find(o, m->name);
 
 	if (r == NULL) {
 		const char *slash = strchr(m->name, '/');
@@ -110,8 +114,8 @@ static void take_mailbox(void *arg, const struct ledger_mailbox *m)
 		r->migration = find_migration(o, m->name, slash != NULL ? (size_t)(slash - m->name) : strlen(m->name));
 	}
 	r->m = *m;
-	r->m.name = keep(o, m->name);
-	r->m.reason = keep(o, m->reason);
+	r->m.name = overview_keep(o, m->name);
+	r->m.reason = overview_keep(o, m->reason);
 	if (r->m.state == MAILBOX_RUNNING && o->owner == 0) {
 		r->m.state = MAILBOX_QUEUED;
 		r->m.reason = "it was being copied when godwit was ended";
@@ -120,18 +124,10 @@ static void take_mailbox(void *arg, const struct ledger_mailbox *m)
 
 static int take_ledger(struct overview *o)
 {
-	struct index index = { .o = o, .n = o->row_n };
 	int err;
 
-	index.at = calloc(o->row_n + 1, sizeof(*index.at));
-	if (index.at == NULL)
-		abort();
-	for (size_t i = 0; i < o->row_n; i++)
-		index.at[i] = (uint32_t)i;
-	if (index.n != 0)
-		qsort_r(index.at, index.n, sizeof(*index.at), by_name, o->rows);
-	err = ledger_read_mailboxes(o->reader, NULL, take_mailbox, &index);
-	free(index.at);
+	overview_sort(o); /* the listed ones: where rows of the ledger find theirs */
+	err = ledger_read_mailboxes(o->reader, NULL, take_mailbox, o);
 	if (err == LEDGER_OK)
 		return 0;
 	fprintf(stderr, "%s\n", ledger_reader_error(o->reader));
@@ -211,6 +207,7 @@ void overview_close(struct overview *o)
 {
 	ledger_reader_close(&o->reader);
 	free(o->rows);
+	free(o->by_name);
 	free(o->migrations);
 	free(o->only);
 	arena_done(&o->texts);

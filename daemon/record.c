@@ -47,7 +47,7 @@ static size_t character(const unsigned char *s)
 	return n;
 }
 
-void record_text(struct record *r, const char *name, const char *text)
+static json_t *text_of(const char *text)
 {
 	static const char instead[] = "\xef\xbf\xbd";
 	json_t *value = json_string(text);
@@ -68,7 +68,12 @@ void record_text(struct record *r, const char *name, const char *text)
 		value = json_string(good);
 		free(good);
 	}
-	set(r, name, value);
+	return value;
+}
+
+void record_text(struct record *r, const char *name, const char *text)
+{
+	set(r, name, text_of(text));
 }
 
 void record_text_or_null(struct record *r, const char *name, const char *text)
@@ -84,7 +89,7 @@ void record_texts(struct record *r, const char *name, const char *const *texts, 
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		if (array == NULL || json_array_append_new(array, json_string(texts[i])) != 0)
+		if (array == NULL || json_array_append_new(array, text_of(texts[i])) != 0)
 			abort();
 	set(r, name, array);
 }
@@ -115,6 +120,30 @@ void record_put(struct record *r, const char *name, struct record **inner)
 {
 	set(r, name, json_of(*inner));
 	*inner = NULL;
+}
+
+void record_append(struct record *r, const char *name, struct record **item)
+{
+	json_t *array = json_object_get(json_of(r), name);
+
+	if (array == NULL) {
+		array = json_array();
+		set(r, name, array);
+	}
+	if (json_array_append_new(array, json_of(*item)) != 0)
+		abort();
+	*item = NULL;
+}
+
+char *record_take(struct record **r, size_t *n)
+{
+	char *text = json_dumps(json_of(*r), JSON_COMPACT);
+
+	if (text == NULL)
+		abort();
+	*n = strlen(text);
+	record_free(r);
+	return text;
 }
 
 void record_print(struct record **r, FILE *out, bool open)

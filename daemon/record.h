@@ -25,6 +25,10 @@ void record_null(struct record *r, const char *name);
 void record_time(struct record *r, const char *name, int64_t wall);
 /* Takes over *inner. */
 void record_put(struct record *r, const char *name, struct record **inner);
+/* Adds to an array, which is made with its first item; all are taken over. */
+void record_append(struct record *r, const char *name, struct record **item);
+/* The object as text, to be freed; *n: its length. Frees *r. */
+char *record_take(struct record **r, size_t *n);
 /* Writes the object without a line end; `open` leaves out the closing brace, so that more can be written behind. Frees *r. */
 void record_print(struct record **r, FILE *out, bool open);
 

@@ -119,10 +119,21 @@ enum sched_order {
 	SCHED_ORDER_N
 };
 const char *sched_order_name(enum sched_order o);
-#define SCHED_WORDS 128
-/* Between sched_start() and sched_stop(). False: nothing was to be done. `words`, in either case, says what becomes of the mailbox, behind its name. sched_tick() is due
- * when all orders have been given; what they changed is durable when sched_saved() has come to what sched_marked() was then. */
-bool sched_order(struct sched *s, uint32_t mailbox, enum sched_order o, char words[SCHED_WORDS]);
+#define SCHED_EFFECTS(X)                                                                                               \
+	X(CHANGED, "changed")                                                                                          \
+	X(ALREADY, "already") /* it was so before */                                                                   \
+	X(UNFIT, "unfit")     /* a mailbox in this state cannot be meant; it was left as it is */
+enum sched_effect {
+#define X(name, text) SCHED_##name,
+	SCHED_EFFECTS(X)
+#undef X
+	SCHED_EFFECT_N
+};
+const char *sched_effect_name(enum sched_effect e);
+/* Between sched_start() and sched_stop(). `words`: what becomes of it, NULL when it is unfit. sched_tick() is due when all orders have been given; what they changed is durable
+ * when sched_saved() has come to what sched_marked() was then. */
+enum sched_effect sched_order(struct sched *s, uint32_t mailbox, enum sched_order o, const char **words);
+bool sched_is_started(const struct sched *s);
 bool sched_takes_orders(const struct sched *s);
 uint64_t sched_marked(const struct sched *s);
 uint64_t sched_saved(const struct sched *s);

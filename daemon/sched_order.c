@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
 const char *sched_order_name(enum sched_order o)
 {
@@ -12,6 +11,16 @@ const char *sched_order_name(enum sched_order o)
 #undef X
 	};
 	return names[o];
+}
+
+const char *sched_effect_name(enum sched_effect e)
+{
+	static const char *const names[] = {
+#define X(name, text) [SCHED_##name] = text,
+		SCHED_EFFECTS(X)
+#undef X
+	};
+	return names[e];
 }
 
 void entry_pause(struct sched *s, uint32_t e, bool paused)
@@ -88,104 +97,112 @@ static void try_now(struct sched *s, uint32_t e, const char *reason)
 	queue(s, e, reason);
 }
 
-static const char *pause_it(struct sched *s, uint32_t e)
+static enum sched_effect retry_it(struct sched *s, uint32_t e, const char **words)
+{
+	const struct entry *en = &s->entries[e];
+	if (en->paused || (en->state != MAILBOX_PARKED && en->state != MAILBOX_HELD && en->state != MAILBOX_FAILED))
+		return SCHED_UNFIT;
+	try_now(s, e, "tried now, as the operator asked");
+	*words = "tried now";
+	return SCHED_CHANGED;
+}
+
+static enum sched_effect pause_it(struct sched *s, uint32_t e, const char **words)
 {
 	struct entry *en = &s->entries[e];
+	if (en->state == MAILBOX_DONE)
+		return SCHED_UNFIT;
+	*words = "paused already";
+	if (en->paused)
+		return SCHED_ALREADY;
 	entry_pause(s, e, true);
+	*words = "paused";
 	if (en->active != NULL) {
-		entry_set(s, e, (enum mailbox_state)en->state, "is being paused: what is on its way is finished");
+		entry_set(s, e, (enum mailbox_state)en->state, "being paused: what is on its way is finished");
 		stop(s, en->active);
-		return "is being stopped, and will be held";
+		*words = "being stopped, then paused";
+		return SCHED_CHANGED;
 	}
 	entry_unwait(s, e);
 	entry_hold(s, e);
-	return "is held";
+	return SCHED_CHANGED;
 }
 
-static const char *resume_it(struct sched *s, uint32_t e)
+static enum sched_effect resume_it(struct sched *s, uint32_t e, const char **words)
 {
 	struct entry *en = &s->entries[e];
-	bool done = en->state == MAILBOX_DONE;
+	if (!en->paused && en->state != MAILBOX_HELD && en->state != MAILBOX_DONE)
+		return SCHED_UNFIT;
+	*words = en->state == MAILBOX_DONE ? "queued: passes are made again, it is not done" : "queued";
 	entry_pause(s, e, false);
-	if (en->active != NULL) {
-		entry_set(s, e, (enum mailbox_state)en->state, "");
-		return "goes on when it has been stopped";
+	if (en->active == NULL) {
+		queue(s, e, "resumed by the operator");
+		return SCHED_CHANGED;
 	}
-	queue(s, e, "resumed by the operator");
-	return done ? "is queued; passes are made again, it is not done" : "is queued";
+	entry_set(s, e, (enum mailbox_state)en->state, "");
+	*words = "goes on when it has been stopped";
+	return SCHED_CHANGED;
 }
 
-static const char *finish_it(struct sched *s, uint32_t e)
+static enum sched_effect finish_it(struct sched *s, uint32_t e, const char **words)
 {
 	static const char due[] = "a last pass is due";
 	struct entry *en = &s->entries[e];
+	enum mailbox_state state = (enum mailbox_state)en->state;
+	if (state == MAILBOX_DONE) {
+		*words = "done already";
+		return SCHED_ALREADY;
+	}
+	/* One that waits otherwise is tried now. */
+	if (en->finishing && (en->paused || state == MAILBOX_QUEUED || state == MAILBOX_RUNNING)) {
+		*words = "a last pass is due already";
+		return SCHED_ALREADY;
+	}
 	en->finishing = true;
+	*words = "a last pass, then done";
 	if (en->paused) {
-		entry_set(s, e, (enum mailbox_state)en->state, en->reason != NULL ? en->reason : "");
-		return "is paused; its last pass comes when it is resumed";
-	}
-	if (en->active != NULL) {
-		entry_set(s, e, (enum mailbox_state)en->state, due);
-		return en->state == MAILBOX_RUNNING ? "is running; one more pass, then it is done" : "gets a last pass, then it is done";
-	}
-	if (en->state == MAILBOX_QUEUED)
-		entry_set(s, e, MAILBOX_QUEUED, due);
-	else
+		entry_set(s, e, state, en->reason != NULL ? en->reason : "");
+		*words = "paused: a last pass when it is resumed, then done";
+	} else if (state == MAILBOX_RUNNING) {
+		/* What came since this pass looked at the source is not in it. */
+		entry_set(s, e, state, due);
+		*words = "running: one more pass, then done";
+	} else if (state == MAILBOX_QUEUED) {
+		entry_set(s, e, state, due);
+	} else {
 		try_now(s, e, due);
-	return "gets a last pass, then it is done";
+	}
+	return SCHED_CHANGED;
 }
 
-/* NULL: nothing is to be done; `words` says why. */
-static const char *obey(struct sched *s, uint32_t e, enum sched_order o, char words[SCHED_WORDS])
+enum sched_effect sched_order(struct sched *s, uint32_t mailbox, enum sched_order o, const char **words)
 {
-	const struct entry *en = &s->entries[e];
-	enum mailbox_state state = (enum mailbox_state)en->state;
-	bool waits = state == MAILBOX_PARKED || state == MAILBOX_HELD || state == MAILBOX_FAILED;
-	snprintf(words, SCHED_WORDS, "is %s: nothing to %s", mailbox_state_name(state), sched_order_name(o));
+	assert(sched_takes_orders(s) && mailbox < s->entry_n);
+	*words = NULL;
 	switch (o) {
 	case SCHED_RETRY:
-		if (en->paused)
-			snprintf(words, SCHED_WORDS, "is paused: to be resumed, not retried");
-		else if (waits) {
-			try_now(s, e, "tried now, as the operator asked");
-			return "is tried now";
-		}
-		return NULL;
+		return retry_it(s, mailbox, words);
 	case SCHED_PAUSE:
-		if (en->paused)
-			snprintf(words, SCHED_WORDS, "is paused already");
-		else if (state != MAILBOX_DONE)
-			return pause_it(s, e);
-		return NULL;
+		return pause_it(s, mailbox, words);
 	case SCHED_RESUME:
-		return en->paused || state == MAILBOX_HELD || state == MAILBOX_DONE ? resume_it(s, e) : NULL;
+		return resume_it(s, mailbox, words);
 	case SCHED_FINISH:
-		if (state == MAILBOX_DONE)
-			snprintf(words, SCHED_WORDS, "is done already");
-		else if (en->finishing && (en->paused || state == MAILBOX_QUEUED || state == MAILBOX_RUNNING))
-			snprintf(words, SCHED_WORDS, "has been asked for a last pass already");
-		else
-			return finish_it(s, e);
-		return NULL;
+		return finish_it(s, mailbox, words);
 	case SCHED_ORDER_N:
 		break;
 	}
-	assert(false && "an order that does not exist");
-	return NULL;
+	assert(false && "there is no such order");
+	return SCHED_UNFIT;
+}
+
+bool sched_is_started(const struct sched *s)
+{
+	return s->started;
 }
 
 bool sched_takes_orders(const struct sched *s)
 {
 	return s->started && !s->stopping;
-}
-
-bool sched_order(struct sched *s, uint32_t mailbox, enum sched_order o, char words[SCHED_WORDS])
-{
-	assert(sched_takes_orders(s) && mailbox < s->entry_n);
-	const char *done = obey(s, mailbox, o, words);
-	if (done != NULL)
-		snprintf(words, SCHED_WORDS, "%s", done);
-	return done != NULL;
 }
 
 uint64_t sched_marked(const struct sched *s)

@@ -43,6 +43,23 @@ Test(daemon_limits, three_failures_in_a_row_and_the_server_is_down)
 	cr_expect_str_eq(l.words, "c");
 }
 
+Test(daemon_limits, a_hurry_ends_the_interval_not_the_outage)
+{
+	struct limits l;
+	limits_init(&l, "old", 3);
+	limits_hurry(&l);
+	cr_expect(limits_door(&l, 100) == DOOR_OPEN);
+	for (int i = 0; i < 3; i++)
+		limits_failed(&l, false, 300, 1000, "a");
+	limits_hurry(&l);
+	cr_expect(limits_door(&l, 301) == DOOR_PROBE);
+	limits_probe(&l);
+	limits_hurry(&l);
+	cr_expect(limits_door(&l, 302) == DOOR_BUSY, "one at a time all the same");
+	limits_failed(&l, true, 400, 1000, "b");
+	cr_expect(limits_door(&l, 1399) == DOOR_DOWN);
+}
+
 Test(daemon_limits, a_success_between_starts_the_count_again)
 {
 	struct limits l;

@@ -343,3 +343,41 @@ Test(daemon_loop, a_turn_that_ends_the_run_counts_and_time_between_runs_does_not
 	cr_assert_lt(m->ran - ran, 400 * 1000);
 	loop_free(&w.l);
 }
+
+/* Readable descriptors. */
+
+static void on_readable(void *arg)
+{
+	struct world *w = arg;
+	char byte;
+	cr_assert_eq(read(w->order[0], &byte, 1), 1);
+	if (++w->calls == 2)
+		loop_stop(w->l);
+}
+
+Test(daemon_loop, a_descriptor_is_watched_while_there_is_something_to_read)
+{
+	struct world w = { .l = loop_new() };
+	int ends[2];
+	cr_assert_eq(pipe(ends), 0);
+	w.order[0] = ends[0];
+	struct loop_watch *watch = loop_watch_new(w.l, ends[0], on_readable, &w);
+	cr_assert_not_null(watch);
+	cr_assert_eq(write(ends[1], "ab", 2), 2);
+	cr_assert_eq(w.calls, 0);
+	loop_run(w.l);
+	cr_assert_eq(w.calls, 2, "what one call left is told again");
+	loop_watch_free(&watch);
+	cr_assert_null(watch);
+	loop_watch_free(&watch);
+	cr_assert_eq(write(ends[1], "c", 1), 1);
+	w.t = timer_new(w.l, stop, &w);
+	timer_set(w.t, 20);
+	loop_run(w.l);
+	cr_assert_eq(w.calls, 3, "the timer alone");
+	timer_free(&w.t);
+	cr_assert_null(loop_watch_new(w.l, 100000, on_readable, &w));
+	loop_free(&w.l);
+	close(ends[0]);
+	close(ends[1]);
+}

@@ -1285,20 +1285,27 @@ Test(daemon_sched, whatever_happens_permits_and_slots_come_back)
 
 /* What the operator asks for. */
 
-static char words[SCHED_WORDS];
+static const char *words;
+static enum sched_effect effect;
 
 static bool order(uint32_t n, enum sched_order o)
 {
 	cr_assert(sched_takes_orders(s));
-	bool done_something = sched_order(s, n, o, words);
+	effect = sched_order(s, n, o, &words);
 	sched_tick(s);
 	turns();
-	return done_something;
+	return effect == SCHED_CHANGED;
 }
 
-#define nothing(n, o, why)                                                                                             \
+#define unfit(n, o)                                                                                                    \
 	do {                                                                                                           \
 		cr_expect_not(order(n, o));                                                                            \
+		cr_expect(effect == SCHED_UNFIT && words == NULL);                                                     \
+	} while (0)
+#define already(n, o, why)                                                                                             \
+	do {                                                                                                           \
+		cr_expect_not(order(n, o));                                                                            \
+		cr_expect_eq(effect, SCHED_ALREADY);                                                                   \
 		cr_expect_str_eq(words, why);                                                                          \
 	} while (0)
 
@@ -1332,11 +1339,11 @@ Test(daemon_sched, a_paused_mailbox_is_held_wherever_it_waited)
 	both_up(2);
 	cr_assert(get(2)->running && get(3) == NULL && get(4) == NULL);
 	cr_expect(order(0, SCHED_PAUSE) && order(1, SCHED_PAUSE) && order(3, SCHED_PAUSE));
-	cr_expect_str_eq(words, "is held");
+	cr_expect_str_eq(words, "paused");
 	cr_expect(in_state(MAILBOX_HELD) == 3 && sched_counts(s, 0)->paused == 3);
 	cr_expect(said("MAILBOX_PAUSED m3: paused by the operator") == 1);
-	nothing(3, SCHED_PAUSE, "is paused already");
-	nothing(3, SCHED_RETRY, "is paused: to be resumed, not retried");
+	already(3, SCHED_PAUSE, "paused already");
+	unfit(3, SCHED_RETRY);
 	done(2);
 	cr_expect(get(4) != NULL && get(3) == NULL, "who was behind a paused one comes next");
 	both_up(4);
@@ -1360,16 +1367,16 @@ Test(daemon_sched, resumed_mailboxes_go_back_to_the_queue)
 	both_up(2);
 	done(2);
 	cr_assert(sched_state(s, 0) == MAILBOX_FAILED && sched_state(s, 1) == MAILBOX_HELD);
-	nothing(0, SCHED_RESUME, "is failed: nothing to resume");
-	nothing(2, SCHED_RESUME, "is synced: nothing to resume");
+	unfit(0, SCHED_RESUME);
+	unfit(2, SCHED_RESUME);
 	cr_expect(order(0, SCHED_PAUSE));
 	cr_expect_str_eq(sched_reason(s, 0), "paused by the operator; failed before: target: NO [AUTHENTICATIONFAILED] no");
 	cr_expect(order(0, SCHED_RESUME));
-	cr_expect_str_eq(words, "is queued");
+	cr_expect_str_eq(words, "queued");
 	cr_expect(get(0) != NULL && sched_counts(s, 0)->paused == 0 && saved[0].attempts == 0 && !saved[0].paused);
 	cr_expect(order(1, SCHED_RESUME), "a person has done what it waited for");
 	cr_expect(get(1) != NULL);
-	nothing(1, SCHED_RESUME, "is queued: nothing to resume");
+	unfit(1, SCHED_RESUME);
 }
 
 Test(daemon_sched, a_running_mailbox_is_stopped_then_held)
@@ -1379,10 +1386,10 @@ Test(daemon_sched, a_running_mailbox_is_stopped_then_held)
 	go();
 	both_up(0);
 	cr_expect(order(0, SCHED_PAUSE) && order(1, SCHED_PAUSE));
-	cr_expect_str_eq(words, "is being stopped, and will be held");
+	cr_expect_str_eq(words, "being stopped, then paused");
 	cr_expect(get(0)->stopped && !get(0)->stopped_now && get(1)->stopped && !get(2)->stopped);
 	cr_expect(saved[0].state == MAILBOX_RUNNING && saved[0].paused, "it is durable before it has stopped");
-	nothing(0, SCHED_PAUSE, "is paused already");
+	already(0, SCHED_PAUSE, "paused already");
 	advance(limits.shutdown_timeout - 1);
 	cr_expect_not(get(0)->stopped_now);
 	advance(1);
@@ -1450,11 +1457,11 @@ Test(daemon_sched, parked_held_and_failed_ones_are_tried_now)
 	cr_assert(sched_state(s, 1) == MAILBOX_FAILED && get(0) != NULL);
 	refused(0);
 	both_up(2);
-	nothing(2, SCHED_RETRY, "is running: nothing to retry");
+	unfit(2, SCHED_RETRY);
 	done(2);
-	nothing(2, SCHED_RETRY, "is synced: nothing to retry");
+	unfit(2, SCHED_RETRY);
 	cr_expect(order(0, SCHED_RETRY) && order(1, SCHED_RETRY));
-	cr_expect_str_eq(words, "is tried now");
+	cr_expect_str_eq(words, "tried now");
 	refused(0);
 	cr_expect(sched_state(s, 0) == MAILBOX_PARKED && saved[0].attempts == 1, "attempts begin anew");
 	cr_expect(order(0, SCHED_RETRY) && get(0) != NULL && sched_waiting(s) == 1, "not at its time");
@@ -1490,24 +1497,24 @@ Test(daemon_sched, a_finishing_mailbox_is_done_after_its_last_pass)
 	both_up(0);
 	done(0);
 	cr_expect(order(0, SCHED_FINISH));
-	cr_expect_str_eq(words, "gets a last pass, then it is done");
+	cr_expect_str_eq(words, "a last pass, then done");
 	cr_expect(saved[0].finishing && get(0) != NULL, "not at its time");
-	nothing(0, SCHED_FINISH, "has been asked for a last pass already");
+	already(0, SCHED_FINISH, "a last pass is due already");
 	both_up(0);
 	done(0);
 	cr_expect(sched_state(s, 0) == MAILBOX_DONE && saved[0].state == MAILBOX_DONE && !saved[0].finishing);
 	cr_expect_str_eq(saved_reason[0], "its last pass left nothing out");
 	cr_expect(said("MAILBOX_DONE m0: done: no more passes will come") == 1);
-	nothing(0, SCHED_FINISH, "is done already");
-	nothing(0, SCHED_PAUSE, "is done: nothing to pause");
-	nothing(0, SCHED_RETRY, "is done: nothing to retry");
+	already(0, SCHED_FINISH, "done already");
+	unfit(0, SCHED_PAUSE);
+	unfit(0, SCHED_RETRY);
 	advance(3 * limits.pass_interval);
 	cr_expect(get(0) == NULL);
 	restart(SCHED_ONCE, 2);
 	cr_expect(get(0) == NULL && get(1) != NULL);
 	restart(SCHED_DAEMON, 2);
 	cr_expect(get(0) == NULL && order(0, SCHED_RESUME) && get(0) != NULL);
-	cr_expect_str_eq(words, "is queued; passes are made again, it is not done");
+	cr_expect_str_eq(words, "queued: passes are made again, it is not done");
 	both_up(0);
 	done(0);
 	cr_expect(sched_state(s, 0) == MAILBOX_SYNCED);
@@ -1520,7 +1527,7 @@ Test(daemon_sched, a_pass_that_had_begun_is_not_the_last_one)
 	go();
 	both_up(0);
 	order(0, SCHED_FINISH);
-	cr_expect_str_eq(words, "is running; one more pass, then it is done");
+	cr_expect_str_eq(words, "running: one more pass, then done");
 	done(0);
 	cr_expect(sched_state(s, 0) == MAILBOX_QUEUED && get(0) != NULL);
 	cr_expect_str_eq(sched_reason(s, 0), "a last pass is due");
@@ -1568,7 +1575,7 @@ Test(daemon_sched, paused_and_finishing)
 	order(0, SCHED_PAUSE);
 	fault(0, SOURCE, CONN_FAULT_LOST, "stopped");
 	cr_expect(order(0, SCHED_FINISH));
-	cr_expect_str_eq(words, "is paused; its last pass comes when it is resumed");
+	cr_expect_str_eq(words, "paused: a last pass when it is resumed, then done");
 	cr_expect(get(0) == NULL && saved[0].paused && saved[0].finishing);
 	order(0, SCHED_RESUME);
 	both_up(0);
