@@ -82,6 +82,9 @@ static void on_answer(void *arg)
 {
 	struct lookup *q = arg;
 	struct name *n = q->name;
+	/* The thread that posted this may still be about to let go of the lock. */
+	pthread_mutex_lock(&q->lock);
+	pthread_mutex_unlock(&q->lock);
 	if (n != NULL) {
 		free(n->addresses);
 		n->addresses = q->addresses;
