@@ -59,7 +59,9 @@ struct folder {
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */
 	struct uidset redo_few; /* to be sent once more, few at a time (writer) */
 	uint32_t safe_next;  /* all source UIDs below are stored, or left out for good */
+	uint32_t told_next;  /* what the ledger was told of that last */
 	uint32_t floor;      /* the highest target UID seen, plus one */
+	const struct lane *lane; /* which took the first piece of it (work) */
 	bool split;          /* between lanes: target UIDs do not come in order, so the floor in the ledger stays */
 	bool no_uids;        /* the target did not tell the UIDs of what it stored */
 	struct batch unrecorded; /* then: stored, given to the ledger together with the new floor */

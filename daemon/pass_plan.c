@@ -92,7 +92,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->row.target_uidvalidity = target_uidvalidity;
 	if (f->row.source_next == 0 || (f->row.open && f->row.source_next >= f->uidnext))
 		f->row.source_next = 1; /* all was sent, but the end was not reached: count once more */
-	f->safe_next = f->row.source_next;
+	f->safe_next = f->told_next = f->row.source_next;
 	f->floor = f->row.floor;
 	/* A target without messages, or whose messages all lie below the floor, holds nothing that we do not know. */
 	if (!f->on_target || (f->target_uidnext != 0 && f->row.floor >= f->target_uidnext))

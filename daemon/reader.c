@@ -283,11 +283,17 @@ static bool issue(struct lane *l)
 
 void reader_pump(struct lane *l)
 {
-	while (lane_is_copying(l) && issue(l))
-		;
-	if (l->peer[SOURCE] != NULL)
-		peer_flush(l->peer[SOURCE]);
-	writer_pump(l);
+	bool more;
+
+	do {
+		more = false;
+		/* Folders that are left out put their ends into the relay without anything being asked for. */
+		while (!more && lane_is_copying(l) && issue(l))
+			more = l->reader.jobs == 0 && relay_is_full(&l->relay);
+		if (l->peer[SOURCE] != NULL)
+			peer_flush(l->peer[SOURCE]);
+		writer_pump(l);
+	} while (more);
 }
 
 void reader_stop(struct lane *l)

@@ -359,6 +359,9 @@ static void on_done(struct lane *l, const struct session_event *ev)
 		err = retire(l);
 	if (err != 0)
 		pass_fail_proto(l->pass, SOURCE, err);
+	/* A range that was refused is anybody's work. */
+	if (l->pass->lane_n > 1 && l->pass->work.at < l->pass->work.n)
+		pass_pump(l->pass);
 	reader_pump(l);
 }
 

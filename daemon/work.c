@@ -99,12 +99,21 @@ static bool split(struct pass *p, const struct lane *l, struct work *ret)
 	ret->marks = ret->examined = false;
 	most->last = mid;
 	f->rounds++;
+	return true;
+}
+
+/* From the second lane on that has messages of the folder, be it only those to be sent once more, its target UIDs are told in any order. */
+static void share(struct pass *p, struct folder *f, const struct lane *l)
+{
+	if (f->lane == NULL)
+		f->lane = l;
+	if (f->lane == l || f->split)
+		return;
 	/* What is below the floor must be recorded before the floor is. */
 	writer_flush_folder(p, f);
-	if (!f->split && !f->careful && !f->no_uids)
+	if (!f->careful && !f->no_uids)
 		f->row.floor = f->floor;
 	f->split = true;
-	return true;
 }
 
 bool work_take(struct pass *p, const struct lane *l, struct work *ret)
@@ -113,10 +122,13 @@ bool work_take(struct pass *p, const struct lane *l, struct work *ret)
 
 	if (q->at < q->n) {
 		*ret = q->work[q->at++];
-		return true;
+	} else {
+		q->at = q->n = 0;
+		if (p->lane_n == 1 || !split(p, l, ret))
+			return false;
 	}
-	q->at = q->n = 0;
-	return p->lane_n > 1 && split(p, l, ret);
+	share(p, ret->folder, l);
+	return true;
 }
 
 void work_drop(struct work_queue *q)

@@ -1,7 +1,7 @@
 /*
  * work: what a pass has to read, in the order in which it is to be read, and how the lanes share it. A piece of work is a range of a folder's
- * UIDs. When nothing is left in the queue, a lane takes the upper half of what another lane has not asked for yet; then the folder is `split`:
- * its target UIDs no longer grow with its source UIDs, so the floor stays where it was until the folder is closed, and only the
+ * UIDs. When nothing is left in the queue, a lane takes the upper half of what another lane has not asked for yet. A folder of which two lanes have had
+ * pieces is `split`: its target UIDs no longer grow with its source UIDs, so the floor stays where it was until the folder is closed, and only the
  * lowest piece moves source_next.
  */
 #ifndef GODWIT_WORK_H

@@ -57,10 +57,10 @@ static void after_batch(struct lane *l, struct folder *f, int64_t id)
 }
 
 /* Gives a batch to the ledger, and empties it. */
-void writer_record(struct lane *l, struct folder *f, struct batch *b)
+void writer_record(struct lane *l, struct folder *f, struct batch *b, uint32_t next)
 {
 	struct writer *w = &l->writer;
-	struct ledger_batch row = { .folder = f->row.id, .source_next = f->safe_next, .target_uidvalidity = f->row.target_uidvalidity,
+	struct ledger_batch row = { .folder = f->row.id, .source_next = next, .target_uidvalidity = f->row.target_uidvalidity,
 		.floor = f->careful || f->no_uids || f->split ? f->row.floor : f->floor };
 	int err = batch_row(b, &w->texts, &row);
 	struct pass_call *call = err == 0 ? pass_call_new(l, f, after_batch) : NULL;
@@ -70,6 +70,7 @@ void writer_record(struct lane *l, struct folder *f, struct batch *b)
 		return;
 	}
 	batch_reset(b);
+	f->told_next = next;
 	w->recording++;
 	ledger_add_batches(l->pass->env->ledger, &row, 1, batch_recorded, call);
 }
@@ -84,17 +85,25 @@ void writer_flush(struct lane *l, bool now)
 	if (w->pending_folder->split)
 		writer_flush_folder(l->pass, w->pending_folder);
 	else
-		writer_record(l, w->pending_folder, &w->pending);
+		writer_record(l, w->pending_folder, &w->pending, w->pending_folder->safe_next);
 }
 
 void writer_flush_folder(struct pass *p, struct folder *f)
 {
+	struct lane *last = NULL;
+
+	/* Each is a row of its own, and the thread may be killed between two: only the last one may say that all have come. */
 	for (unsigned i = 0; i < p->lane_n; i++) {
 		struct writer *w = &p->lane[i]->writer;
 
-		if (w->pending_folder == f && w->pending.messages != 0)
-			writer_record(p->lane[i], f, &w->pending);
+		if (w->pending_folder != f || w->pending.messages == 0)
+			continue;
+		if (last != NULL)
+			writer_record(last, f, &last->writer.pending, f->told_next);
+		last = p->lane[i];
 	}
+	if (last != NULL)
+		writer_record(last, f, &last->writer.pending, f->safe_next);
 }
 
 /* Makes `pending` ready to take messages of this folder: one ledger row is of one folder, and of messages that were all brought, or all adopted. */
@@ -295,8 +304,9 @@ static void on_append_done(struct lane *l, const struct session_event *ev)
 	if (ok && win == w->open) {
 		struct outcome why;
 
+		/* Its window has no answer that would count: there is nothing to wait for. */
 		outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, TARGET, "the server said OK to an APPEND before its end");
-		pass_fail(l->pass, &why);
+		pass_abort(l->pass, &why);
 		return;
 	}
 	/* A server that did not understand the command may not have read the literal as one: then the bytes of the message would go on as commands. */

@@ -2,7 +2,8 @@
  * writer: the target's side of a lane: CREATE, SUBSCRIBE, and from the relay APPEND after APPEND: several messages in one command where the target has
  * MULTIAPPEND (a window), one after the other without waiting where it has LITERAL+. What is answered OK goes to the ledger in batches.
  *
- * A window that is refused costs only itself: its messages are sent once more, each alone; the one that is refused alone is left out.
+ * A window that is refused costs only itself: its messages are sent once more, WRITER_FEW at a time, then each alone; the one that is refused alone is
+ * left out.
  */
 #ifndef GODWIT_WRITER_H
 #define GODWIT_WRITER_H
@@ -70,7 +71,8 @@ void writer_check_folder(struct lane *l, struct folder *f);
 /* writer_folder.c: between two APPENDs. */
 bool writer_has_requests(const struct lane *l);
 bool writer_send_requests(struct lane *l); /* false: the pass failed */
-void writer_record(struct lane *l, struct folder *f, struct batch *b); /* writer.c */
+/* writer.c; `next`: all source UIDs below are recorded with it, or were before. */
+void writer_record(struct lane *l, struct folder *f, struct batch *b, uint32_t next);
 /* The writer of this lane is to ask for it. */
 void writer_wish(struct lane *l, struct folder *f, bool *wish);
 void writer_on_folder(struct lane *l, const struct session_event *ev);

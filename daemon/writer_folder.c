@@ -239,7 +239,7 @@ static void folder_close(struct lane *l, struct folder *f)
 	f->row.floor = f->floor;
 	f->safe_next = f->uidnext;
 	if (f->unrecorded.messages != 0)
-		writer_record(l, f, &f->unrecorded);
+		writer_record(l, f, &f->unrecorded, f->safe_next);
 	call = pass_call_new(l, f, folder_closed);
 	if (call == NULL) {
 		pass_fail_proto(l->pass, TARGET, PROTO_ERR_NOMEM);
