@@ -72,7 +72,7 @@ static enum line_news look(struct line *l, const struct line_sample *s)
 {
 	bool slow;
 
-	if (l->began == 0 || !is_held(s) || s->load > LINE_LOAD_MAX || s->now - l->began > LINE_MOST_TIME) {
+	if (l->began == 0 || !is_held(s) || s->compressed != 0 || s->load > LINE_LOAD_MAX || s->now - l->began > LINE_MOST_TIME) {
 		window_begin(l, s->now);
 		return LINE_NOTHING;
 	}
@@ -91,7 +91,7 @@ static enum line_news look(struct line *l, const struct line_sample *s)
 void line_refused(struct line *l, uint64_t now)
 {
 	l->state = LINE_SULKING;
-	l->sulk_end = now + LINE_SULK;
+	l->until = now + LINE_SULK;
 	l->began = 0;
 }
 
@@ -110,6 +110,7 @@ static enum line_news judge(struct line *l, const struct line_sample *s)
 		return LINE_NOTHING;
 	if (!is_held(s) || l->rate >= l->before * LINE_GAIN) {
 		l->state = LINE_SLOW;
+		l->until = s->now + LINE_KEEP;
 		return LINE_HELPED;
 	}
 	line_refused(l, s->now);
@@ -125,10 +126,11 @@ enum line_news line_sample(struct line *l, const struct line_sample *s)
 	case LINE_TRIED:
 		return judge(l, s);
 	case LINE_SLOW:
-		break;
 	case LINE_SULKING:
-		if (s->now >= l->sulk_end)
+		if (s->now >= l->until) {
 			l->state = LINE_UNKNOWN;
+			l->began = 0;
+		}
 		break;
 	}
 	return LINE_NOTHING;

@@ -10,7 +10,8 @@
  * All of that for LINE_LEAST_TIME and LINE_LEAST_BYTES without interruption, and the line is slow.
  *
  * Then it is tried: the connections are compressed, and the plain bytes per second are compared with those before. When it is still the brake, and they are
- * not LINE_GAIN times as many, it was an error: whoever comes later begins uncompressed, and nothing is tried again for LINE_SULK.
+ * not LINE_GAIN times as many, it was an error: whoever comes later begins uncompressed, and nothing is tried again for LINE_SULK. Where it helps, it is looked at
+ * anew after LINE_KEEP, when those that are compressed have ended: lines change.
  *
  * Pure: no clock, no log. `now` is in ms of any clock that does not go back.
  */
@@ -32,6 +33,7 @@
 #define LINE_BURSTS_MAX 150u           /* thousandths of the bytes that may come in bursts */
 #define LINE_GAIN 1.15
 #define LINE_SULK (60u * 60 * 1000)    /* ms */
+#define LINE_KEEP (60u * 60 * 1000)    /* ms */
 
 #define LINE_BINS 256u
 #define LINE_BIN_MS 8u                 /* the shortest moment that is told from the next */
@@ -47,7 +49,7 @@ struct line {
 	enum side side;
 	enum line_state state;
 	uint64_t began;      /* of the window of samples under way; 0: none */
-	uint64_t sulk_end;
+	uint64_t until;      /* LINE_SLOW, LINE_SULKING: then it is looked at anew */
 	uint64_t bytes;      /* in the window */
 	uint32_t load;       /* of the last sample */
 	double before, rate; /* bytes a second: when it was found to be slow; of the last whole window */

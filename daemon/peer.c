@@ -79,6 +79,7 @@ static void dial_instead(struct peer *p, const struct conn_failure *why)
 static void tell_down(struct peer *p, const struct conn_failure *failure)
 {
 	struct conn_failure f = *failure;
+	peer_compress_down(p);
 	if (p->state == PEER_AWAY && p->again->login != NULL) {
 		dial_instead(p, &f);
 		return;

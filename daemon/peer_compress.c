@@ -67,6 +67,13 @@ void peer_compress_done(struct peer *p, const struct resp_status *s)
 		peer_tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
 }
 
+void peer_compress_down(struct peer *p)
+{
+	/* What lies between may not bear it. With all that come later, too, the line would go on being tried for ever. */
+	if (p->compression == COMPRESSION_ASKED)
+		gauge_refused(&p->gauge);
+}
+
 bool peer_compress_refill(struct peer *p, struct span *data, size_t *budget)
 {
 	size_t n;
@@ -74,6 +81,7 @@ bool peer_compress_refill(struct peer *p, struct span *data, size_t *budget)
 		return false;
 	int err = squeeze_next(p->squeeze, data, &n);
 	if (err != 0) {
+		gauge_refused(&p->gauge);
 		if (err == PROTO_ERR_NOMEM)
 			peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		else

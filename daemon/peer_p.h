@@ -66,6 +66,8 @@ void peer_compress_init(struct peer *p);
 void peer_compress_consider(struct peer *p);
 /* COMPRESS was answered. */
 void peer_compress_done(struct peer *p, const struct resp_status *s);
+/* The connection is lost, or given up. */
+void peer_compress_down(struct peer *p);
 /* The session has used up what there was: inflates more of what came. False: not now, or not any more. */
 bool peer_compress_refill(struct peer *p, struct span *data, size_t *budget);
 

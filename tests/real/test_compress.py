@@ -169,3 +169,19 @@ def test_garbage_behind_the_OK_is_a_broken_connection(case):
     lines = program.lines("warning: m/ann: target: .*said that it compresses")
     assert len(lines) == 1, lines
     assert len(new.commands("COMPRESS")) == 2 and new.count == 2
+
+
+def test_what_does_not_bear_compression_is_asked_for_it_once(case):
+    """Something between here and the server lets COMPRESS through, but not what follows. What was found out is remembered: the next attempt brings everything."""
+    def hook(name, _number, _line):
+        return ("answer", b"OK go\r\n* OK still plain") if name == "COMPRESS" else None
+
+    source, target = fakes.box(hook=hook, extra=("COMPRESS=DEFLATE",)), fakes.box(keep=0)
+    for _ in range(80):
+        source.folder("INBOX").add(size=59000)
+    old, new = case.serve(fakes.mailbox(source)), case.serve(fakes.mailbox(target))
+    line = case.use(Proxy([("127.0.0.1", old.port)], rate=600_000))
+    case.pair(site(old, port=line.ports[0]), new, [login("ann")], login_retry_interval="100ms")
+    program = case.run("once", "--log-level", "debug").exits(0)
+    assert program.lines("the line is the brake") and len(old.commands("COMPRESS")) == 1, old.commands("COMPRESS")
+    assert fakes.digests(source) == fakes.digests(target)

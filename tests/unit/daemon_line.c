@@ -183,9 +183,21 @@ Test(daemon_line, it_helps_when_more_plain_bytes_pass)
 	cr_assert_eq(go(&w, 5000, 1200, 1), LINE_HELPED);
 	cr_assert(w.l.rate > 1.15e6 && w.l.rate < 1.25e6);
 	cr_assert(line_compresses(&w.l));
-	/* For good. */
-	cr_assert_eq(go(&w, 2 * LINE_SULK, 10, 1), LINE_NOTHING);
+	cr_assert_eq(go(&w, LINE_KEEP - 2 * LINE_TICK, 10, 1), LINE_NOTHING);
 	cr_assert(line_compresses(&w.l));
+}
+
+Test(daemon_line, a_line_that_was_slow_is_looked_at_anew)
+{
+	struct world w;
+	tried(&w);
+	cr_assert_eq(go(&w, 5000, 1200, 1), LINE_HELPED);
+	cr_assert_eq(go(&w, LINE_KEEP + LINE_TICK, 10, 1), LINE_NOTHING);
+	cr_assert(!line_compresses(&w.l));
+	/* Of those that are compressed nothing can be told. */
+	cr_assert_eq(go(&w, 10000, 1000, 1), LINE_NOTHING);
+	w.s.compressed = 0;
+	cr_assert_eq(go(&w, 5000, 1000, 1), LINE_IS_SLOW);
 }
 
 Test(daemon_line, it_helps_when_something_else_is_the_brake_now)
@@ -217,6 +229,7 @@ Test(daemon_line, a_refusal_ends_it)
 	tried(&w);
 	line_refused(&w.l, w.now);
 	cr_assert(!line_compresses(&w.l));
+	w.s.compressed = 0;
 	cr_assert_eq(go(&w, LINE_SULK - 10000, 1000, 1), LINE_NOTHING);
 	cr_assert_eq(go(&w, 20000, 1000, 1), LINE_IS_SLOW);
 }
