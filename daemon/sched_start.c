@@ -17,6 +17,14 @@ static uint64_t grace(const struct sched *s, const struct migration *m)
 	return m->login_usual == 0 || ms > s->limits.login_grace ? s->limits.login_grace : ms;
 }
 
+/* How long one that is late keeps the side that is up, when others need that connection: where all logins are slow, taking it away from one for another would
+ * only make more of them. */
+static uint64_t lend_after(const struct sched *s, const struct migration *m)
+{
+	uint64_t ms = grace(s, m);
+	return m->login_usual * GRACE_TIMES > ms ? m->login_usual * GRACE_TIMES : ms;
+}
+
 static struct migration *migration_of(const struct active *a)
 {
 	return &a->s->migrations[a->s->entries[a->entry].migration];
@@ -161,6 +169,7 @@ static uint32_t reclaim(struct sched *s, const struct server *server, uint32_t n
 {
 	uint32_t found = 0;
 	struct active *a;
+	uint64_t now = s->clock.now(s->clock.arg);
 	/* A check has its result on the side that is up, or is about to. */
 	if (s->mode == SCHED_CHECK)
 		return 0;
@@ -170,6 +179,11 @@ static uint32_t reclaim(struct sched *s, const struct server *server, uint32_t n
 			/* One that is over gives all back by itself. */
 			if (active_server(a, side) != server || !mailbox_is_up(a->mailbox, side) || mailbox_is_over(a->mailbox))
 				continue;
+			uint64_t when = a->dialled[side == SOURCE ? TARGET : SOURCE] + lend_after(s, migration_of(a));
+			if (now < when) {
+				look_before(s, when);
+				continue;
+			}
 			found++;
 			if (!really)
 				continue;

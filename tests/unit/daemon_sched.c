@@ -525,6 +525,41 @@ Test(daemon_sched, a_server_with_much_to_do_is_not_dialled_ever_more)
 	}
 }
 
+Test(daemon_sched, where_all_logins_are_slow_nobody_is_hung_up_for_another)
+{
+	unsigned n = 0, before_it = 0;
+	limits.max_mailboxes = 3;
+	make_mode(SCHED_ONCE);
+	sched_add_server(s, &endpoints[0], 12);
+	sched_add_server(s, &endpoints[1], 4);
+	sched_add_migration(s, "acme", 0, 1);
+	add(0, 40);
+	go();
+	/* The target is quick, the source takes three seconds: more than login_grace. It must be seen first. */
+	for (; n < 39; n++) {
+		for (unsigned i = 0; i < 40; i++)
+			if (get(i) != NULL && get(i)->dialled[TARGET] && !get(i)->up[TARGET])
+				up(i, TARGET);
+		if (n == 20)
+			for (unsigned i = 0; i < 40; i++)
+				before_it += dials[i];
+		advance(1000);
+		if (get(n)->dialled[SOURCE] && !get(n)->up[SOURCE])
+			up(n, SOURCE);
+		if (get(n) != NULL && get(n)->dialled[TARGET] && !get(n)->up[TARGET])
+			up(n, TARGET);
+		if (get(n) == NULL || !get(n)->running)
+			break;
+		done(n);
+		turns();
+	}
+	cr_assert_eq(n, 39, "%u", n);
+	unsigned after_it = 0;
+	for (unsigned i = 0; i < 40; i++)
+		after_it += dials[i];
+	cr_expect(after_it - before_it <= 2 * 20, "%u dials for 20 mailboxes", after_it - before_it);
+}
+
 Test(daemon_sched, the_side_that_failed_is_tried_alone_until_it_works)
 {
 	make(SCHED_ONCE, 2);
