@@ -155,8 +155,6 @@ void dialing_free(struct dialing **g);
 /* "HOST:PORT", for the texts of failures. */
 const char *conn_where(const struct conn *c, char text[CONN_WHERE]);
 
-/* --- conn_dial.c --- */
-
 /* libcurl is through. */
 void conn_dial_done(struct conn *c, CURLcode result);
 

@@ -1,12 +1,11 @@
 """shim.c from Python: builds it, reads its journal, and makes the disks that a power loss may leave behind."""
 import dataclasses
-import hashlib
 import os
 import pathlib
 import shutil
 import struct
-import subprocess
-import tempfile
+
+from lab import process
 
 SOURCE = pathlib.Path(__file__).with_name("shim.c")
 SECTOR = 512
@@ -14,20 +13,7 @@ SECTOR = 512
 
 def build():
     """The library, built once per user and version of its source."""
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
-    folder = os.path.join(tempfile.gettempdir(), "lab-tools-%d" % os.getuid())
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    if os.lstat(folder).st_uid != os.getuid():
-        raise RuntimeError("%s belongs to somebody else" % folder)
-    library = os.path.join(folder, "shim-%s.so" % digest)
-    if not os.path.exists(library):
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if not compiler:
-            raise RuntimeError("a C compiler is missing: apt install gcc libc6-dev")
-        fresh = "%s.%d" % (library, os.getpid())
-        subprocess.run([compiler, "-O2", "-std=gnu11", "-shared", "-fPIC", "-o", fresh, str(SOURCE), "-ldl"], check=True, timeout=60)
-        os.rename(fresh, library)
-    return library
+    return process.build(str(SOURCE), "-shared", "-fPIC")
 
 
 def environment(folder, journal, at=0, how="before", end="kill", times=0, reads=False, slow=0):
