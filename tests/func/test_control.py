@@ -93,7 +93,7 @@ def test_a_paused_mailbox_stays_so_through_a_kill(case):
     daemon.wait()
     gate.open.set()
     for command in ("daemon", "once"):
-        program = case.start(command)
+        program = case.start(command, "--log-level", "info")
         if command == "once":
             program.exits(75)
             assert program.lines("2 mailboxes are paused and left alone")
@@ -101,6 +101,7 @@ def test_a_paused_mailbox_stays_so_through_a_kill(case):
         else:
             assert until(case, "ann/ann", "held") == until(case, "bob/bob", "held") == "paused by the operator"
             program.terminate().exits(0)
+        assert not program.lines(": started"), "a pass was made"
     assert {(state, paused) for state, paused in case.ledger("SELECT state, paused FROM mailboxes")} == {("held", 1)}
     daemon = case.start("daemon")
     daemon.wait_for("2 mailboxes in 2 migrations")
@@ -114,6 +115,7 @@ def test_a_paused_mailbox_stays_so_through_a_kill(case):
 def test_what_is_answered_is_durable(case):
     """The disk is slow: while the first order is being saved the second one waits; when the kill comes both have been answered."""
     users(case, {name: (fakes.box(0), target()) for name in ("ann", "bob")})
+    case.state.mkdir(mode=0o700)
     daemon = case.start("daemon", environment=shim.environment(case.state, case.folder / "journal", slow=700))
     until(case, "ann/ann", "synced")
     until(case, "bob/bob", "synced")
