@@ -119,8 +119,7 @@ int name_to_path(struct buf *out, struct span wire, const struct name_style *sty
 	return err;
 }
 
-/* Bytes of the first level of a path, escaped as it stands there. */
-static size_t level_length(struct span path)
+size_t name_level(struct span path)
 {
 	size_t i = 0;
 
@@ -129,7 +128,7 @@ static size_t level_length(struct span path)
 	return i;
 }
 
-static int unescape(struct buf *out, struct span level)
+int name_from_level(struct buf *out, struct span level)
 {
 	for (size_t i = 0; i < level.n; i++) {
 		int err;
@@ -175,9 +174,9 @@ static int encode_level(struct buf *out, struct span level, const struct name_st
 static int join_levels(struct buf *out, struct span path, const struct name_style *style, struct buf *level)
 {
 	for (bool first = true;; first = false) {
-		size_t n = level_length(path);
+		size_t n = name_level(path);
 		struct span text;
-		int err = unescape(level, span_first(path, n));
+		int err = name_from_level(level, span_first(path, n));
 
 		if (err != 0)
 			return err;
@@ -225,7 +224,35 @@ size_t name_parent(struct span path)
 {
 	size_t parent = 0;
 
-	for (size_t at = level_length(path); at < path.n; at += 1 + level_length(span_from(path, at + 1)))
+	for (size_t at = name_level(path); at < path.n; at += 1 + name_level(span_from(path, at + 1)))
 		parent = at;
 	return parent;
+}
+
+int name_to_level(struct buf *out, struct span text)
+{
+	size_t from = out->n;
+	int err = buf_append(out, text);
+
+	if (err == 0)
+		err = escape(out, from);
+	if (err != 0)
+		buf_truncate(out, from);
+	return err;
+}
+
+bool name_is_path(struct span path)
+{
+	for (;;) {
+		size_t n = name_level(path);
+
+		if (n == 0)
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if (path.p[i] == '\\' && (++i == n || (path.p[i] != '/' && path.p[i] != '\\')))
+				return false;
+		if (n == path.n)
+			return true;
+		path = span_from(path, n + 1);
+	}
 }

@@ -31,5 +31,12 @@ int name_from_path(struct buf *out, struct span path, const struct name_style *s
 bool name_is_within(struct span wire, const struct name_style *style);
 /* The length in bytes of the parent's path, or 0 for a path of one level. */
 size_t name_parent(struct span path);
+/* The length in bytes of the first level of a path, as it stands there. */
+size_t name_level(struct span path);
+/* Appends the text of one level of a path, and the other way round. PROTO_ERR_NAME (when a '\' stands before something else), _NOMEM, _CAP. */
+int name_from_level(struct buf *out, struct span level);
+int name_to_level(struct buf *out, struct span text);
+/* True when these bytes are a path: no empty level, each '\' before a '/' or a '\'. */
+bool name_is_path(struct span path);
 
 #endif

@@ -177,6 +177,7 @@ static const struct {
 	{ { "FLAGS", 5 }, RESP_FLAGS, flags_response },
 	{ { "VANISHED", 8 }, RESP_VANISHED, vanished_response },
 	{ { "NAMESPACE", 9 }, RESP_NAMESPACE, resp_namespace_parse },
+	{ { "QUOTA", 5 }, RESP_QUOTA, resp_quota_parse },
 };
 
 static bool status_lookup(struct span word, enum status last, enum status *ret)

@@ -63,6 +63,7 @@ enum resp_kind {
 	RESP_VANISHED,  /* vanished */
 	RESP_FETCH,
 	RESP_NAMESPACE,
+	RESP_QUOTA,
 	RESP_OTHER      /* other: the line without "* " and CRLF */
 };
 
@@ -183,6 +184,14 @@ struct resp_namespace {
 	} class[3];
 };
 
+struct resp_quota {            /* of one root (RFC 9208 section 5.2.1); resources of other kinds are skipped, and
+                                * what cannot be read is not known */
+	struct quota_resource {
+		bool known;
+		uint64_t used, limit; /* STORAGE: units of 1024 bytes */
+	} storage, messages;
+};
+
 struct resp {
 	enum resp_kind kind;
 	struct span tag;       /* RESP_TAGGED */
@@ -198,6 +207,7 @@ struct resp {
 		struct resp_vanished vanished;
 		struct resp_fetch fetch;
 		struct resp_namespace namespace;
+		struct resp_quota quota;
 		struct span other;
 	};
 };

@@ -217,3 +217,42 @@ int resp_namespace_parse(struct lexer *l, struct resp *ret)
 	}
 	return lexer_expect(l, TOKEN_END);
 }
+
+static int quota_parse(struct lexer *l, struct resp_quota *ret)
+{
+	struct span root;
+	struct token t;
+	int err = name_parse(l, &root);
+
+	if (err == 0)
+		err = lexer_expect(l, TOKEN_OPEN);
+	while (err == 0) {
+		struct quota_resource r = { .known = true };
+
+		err = lexer_next(l, &t);
+		if (err != 0 || t.kind == TOKEN_CLOSE)
+			break;
+		if (t.kind != TOKEN_ATOM)
+			return PROTO_ERR_SYNTAX;
+		err = lexer_u64(l, &r.used);
+		if (err == 0)
+			err = lexer_u64(l, &r.limit);
+		if (err == 0 && span_eq_nocase(t.text, SPAN("STORAGE")))
+			ret->storage = r;
+		else if (err == 0 && span_eq_nocase(t.text, SPAN("MESSAGE")))
+			ret->messages = r;
+	}
+	return err != 0 ? err : lexer_expect(l, TOKEN_END);
+}
+
+/* Servers say this in many ways, also unasked: what cannot be read tells nothing, and is no reason to give up the connection. */
+int resp_quota_parse(struct lexer *l, struct resp *ret)
+{
+	int err = quota_parse(l, &ret->quota);
+
+	if (err == PROTO_ERR_NOMEM || err == PROTO_ERR_CAP)
+		return err;
+	if (err != 0)
+		memset(&ret->quota, 0, sizeof(ret->quota));
+	return 0;
+}

@@ -20,5 +20,6 @@ int resp_fetch_parse(struct lexer *l, bool begin, struct resp_fetch *ret);
 int resp_list_parse(struct lexer *l, struct resp *ret);
 int resp_folder_status_parse(struct lexer *l, struct resp *ret);
 int resp_namespace_parse(struct lexer *l, struct resp *ret);
+int resp_quota_parse(struct lexer *l, struct resp *ret);
 
 #endif

@@ -35,7 +35,7 @@
 enum command {
 	CMD_NOOP, CMD_CAPABILITY, CMD_ENABLE, CMD_NAMESPACE, CMD_ID, CMD_LIST, CMD_LSUB, CMD_STATUS, CMD_CREATE, CMD_SUBSCRIBE, CMD_UNSUBSCRIBE,
 	CMD_EXAMINE, CMD_SELECT, CMD_UNSELECT, CMD_CLOSE, CMD_FETCH, CMD_UID_FETCH, CMD_UID_STORE, CMD_UID_SEARCH, CMD_UID_EXPUNGE, CMD_APPEND, CMD_LOGOUT,
-	CMD_COMPRESS, CMD_UNAUTHENTICATE, CMD_AUTHENTICATE, CMD_DELETE, CMD_RENAME
+	CMD_COMPRESS, CMD_UNAUTHENTICATE, CMD_AUTHENTICATE, CMD_DELETE, CMD_RENAME, CMD_GETQUOTAROOT
 };
 const char *command_name(enum command c);
 
@@ -121,8 +121,10 @@ enum list_option {
 int session_list(struct session *s, struct span pattern, unsigned options, unsigned status_items, uint32_t *ret_tag);
 int session_lsub(struct session *s, struct span pattern, uint32_t *ret_tag);
 int session_status(struct session *s, struct span name, unsigned status_items, uint32_t *ret_tag);
-/* EXAMINE SELECT CREATE SUBSCRIBE UNSUBSCRIBE DELETE; `condstore` adds (CONDSTORE) to the first two. */
+/* EXAMINE SELECT CREATE SUBSCRIBE UNSUBSCRIBE DELETE GETQUOTAROOT; `condstore` adds (CONDSTORE) to the first two. */
 int session_folder(struct session *s, enum command c, struct span name, bool condstore, uint32_t *ret_tag);
+/* CREATE of a folder for a purpose (RFC 6154 section 3): `use` is an attribute such as "\\Sent". */
+int session_create(struct session *s, struct span name, const char *use, uint32_t *ret_tag);
 /* FETCH by sequence number, or UID FETCH: set as text ("1:*" is fine), items of enum fetch_item; FETCH_HEADER means
  * BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE)], FETCH_BODY means BODY.PEEK[]. changed_since > 0 adds CHANGEDSINCE. */
 int session_fetch(struct session *s, enum command c, struct span set, unsigned items, uint64_t changed_since, uint32_t *ret_tag);

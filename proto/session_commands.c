@@ -14,6 +14,7 @@ static const char *const names[] = {
 	[CMD_UID_STORE] = "UID STORE", [CMD_UID_SEARCH] = "UID SEARCH", [CMD_UID_EXPUNGE] = "UID EXPUNGE",
 	[CMD_APPEND] = "APPEND", [CMD_LOGOUT] = "LOGOUT", [CMD_COMPRESS] = "COMPRESS DEFLATE",
 	[CMD_UNAUTHENTICATE] = "UNAUTHENTICATE", [CMD_AUTHENTICATE] = "AUTHENTICATE PLAIN", [CMD_DELETE] = "DELETE", [CMD_RENAME] = "RENAME",
+	[CMD_GETQUOTAROOT] = "GETQUOTAROOT",
 };
 
 const char *command_name(enum command c)
@@ -257,11 +258,24 @@ int session_folder(struct session *s, enum command c, struct span name, bool con
 {
 	struct making m;
 
-	assert(c == CMD_EXAMINE || c == CMD_SELECT || c == CMD_CREATE || c == CMD_SUBSCRIBE || c == CMD_UNSUBSCRIBE || c == CMD_DELETE);
+	assert(c == CMD_EXAMINE || c == CMD_SELECT || c == CMD_CREATE || c == CMD_SUBSCRIBE || c == CMD_UNSUBSCRIBE || c == CMD_DELETE ||
+		c == CMD_GETQUOTAROOT);
 	make(&m, s, c);
 	astring(&m, name);
 	if (condstore && (c == CMD_EXAMINE || c == CMD_SELECT))
 		text(&m, " (CONDSTORE)");
+	return finish(&m, ret_tag);
+}
+
+int session_create(struct session *s, struct span name, const char *use, uint32_t *ret_tag)
+{
+	struct making m;
+
+	make(&m, s, CMD_CREATE);
+	astring(&m, name);
+	text(&m, " (USE (");
+	text(&m, use);
+	text(&m, "))");
 	return finish(&m, ret_tag);
 }
 

@@ -152,6 +152,12 @@ static void digest_resp(uint64_t *d, const struct resp *r)
 	case RESP_NAMESPACE:
 		digest_namespace(d, &r->namespace);
 		break;
+	case RESP_QUOTA:
+		digest_number(d, r->quota.storage.used);
+		digest_number(d, r->quota.storage.limit);
+		digest_number(d, r->quota.messages.used);
+		digest_number(d, r->quota.messages.limit);
+		break;
 	case RESP_OTHER:
 		digest_span(d, r->other);
 		break;

@@ -147,7 +147,7 @@ static void say_resp(struct text *t, const struct resp *r)
 {
 	static const char *const names[] = { "TAGGED", "STATUS", "CONTINUE", "CAPABILITY", "ENABLED", "LIST", "LSUB",
 		"FOLDER", "SEARCH", "ESEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE", "VANISHED", "FETCH", "NAMESPACE",
-		"OTHER" };
+		"QUOTA", "OTHER" };
 
 	say(t, "%s", names[r->kind]);
 	switch (r->kind) {
@@ -197,6 +197,12 @@ static void say_resp(struct text *t, const struct resp *r)
 		break;
 	case RESP_NAMESPACE:
 		say_namespace(t, r);
+		break;
+	case RESP_QUOTA:
+		if (r->quota.storage.known)
+			say(t, " storage %" PRIu64 "/%" PRIu64, r->quota.storage.used, r->quota.storage.limit);
+		if (r->quota.messages.known)
+			say(t, " messages %" PRIu64 "/%" PRIu64, r->quota.messages.used, r->quota.messages.limit);
 		break;
 	case RESP_OTHER:
 		say_span(t, "text", r->other);

@@ -171,6 +171,8 @@ Test(proto_session, commands_about_folders)
 	IS(session_folder(s, CMD_SELECT, SPAN("a"), false, &tag), "SELECT a");
 	IS(session_folder(s, CMD_CREATE, SPAN("\xe9"), true, &tag), "CREATE {1+}\r\n\xe9");
 	IS(session_folder(s, CMD_DELETE, SPAN("[x]"), false, &tag), "DELETE \"[x]\"");
+	IS(session_folder(s, CMD_GETQUOTAROOT, SPAN("INBOX"), false, &tag), "GETQUOTAROOT INBOX");
+	IS(session_create(s, SPAN("x y"), "\\Sent", &tag), "CREATE \"x y\" (USE (\\Sent))");
 	IS(session_folder(s, CMD_SUBSCRIBE, SPAN("a"), false, &tag), "SUBSCRIBE a");
 	IS(session_folder(s, CMD_UNSUBSCRIBE, SPAN("a"), false, &tag), "UNSUBSCRIBE a");
 	session_free(&s);
