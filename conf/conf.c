@@ -51,6 +51,7 @@ static const char *override_text(const struct conf_key *key, const void *object,
 				 char *buf, size_t size)
 {
 	const char *field = (const char *)object + key->offset;
+	struct conf_list list;
 	const char *text;
 	unsigned choice;
 	bool truth;
@@ -72,6 +73,9 @@ static const char *override_text(const struct conf_key *key, const void *object,
 	case CONF_TYPE_DURATION:
 		conf_key_print_number(key, conf_key_number(key, object), buf, size);
 		return buf;
+	case CONF_TYPE_LIST:
+		memcpy(&list, field, sizeof(list));
+		return list.text ? list.text : "";
 	case CONF_TYPE_URL:
 		break;
 	}

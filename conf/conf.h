@@ -44,6 +44,23 @@ enum conf_deletions {
 	CONF_DELETIONS_MIRROR
 };
 
+enum conf_special_use {
+	CONF_SPECIAL_USE_AUTO,
+	CONF_SPECIAL_USE_OFF
+};
+
+enum conf_namespaces {
+	CONF_NAMESPACES_PERSONAL,
+	CONF_NAMESPACES_ALL
+};
+
+struct conf_list {
+	const char **item;
+	size_t n;
+	const char *text;		/* as it would stand in the file; NULL: not set */
+	int line;			/* of the key */
+};
+
 struct conf_migration {
 	const char *name;
 	const char *source_name;
@@ -53,6 +70,12 @@ struct conf_migration {
 	const char *mailboxes;		/* the mailbox list: mailboxes_load() */
 	enum conf_deletions deletions;
 	int max_deletions;		/* percent of a folder */
+	enum conf_special_use special_use;
+	struct conf_list map;		/* what they say is checked by who uses them */
+	struct conf_list include;
+	struct conf_list exclude;
+	const char *prefix;		/* NULL: none */
+	enum conf_namespaces namespaces;
 	int line;
 };
 

@@ -16,7 +16,7 @@ struct sample_section {
 	enum conf_section section;
 	const char *title;
 	const char *comment;
-	struct example examples[4];
+	struct example examples[8];
 };
 
 static const struct sample_section sample_sections[] = {
@@ -31,7 +31,11 @@ static const struct sample_section sample_sections[] = {
 	  "a path that is relative starts here.",
 	  { { CONF_SECTION_MIGRATION, "source", "old" },
 	    { CONF_SECTION_MIGRATION, "target", "new" },
-	    { CONF_SECTION_MIGRATION, "mailboxes", "acme.csv" } } },
+	    { CONF_SECTION_MIGRATION, "mailboxes", "acme.csv" },
+	    { CONF_SECTION_MIGRATION, "map", "{ \"Old/Name => New/Name\", \"/Lists\\\\.(.*)/ => Lists/\\\\1\" }" },
+	    { CONF_SECTION_MIGRATION, "include", "{ \"INBOX\", \"Projects/**\" }" },
+	    { CONF_SECTION_MIGRATION, "exclude", "{ \"\\\\Trash\", \"\\\\Junk\" }" },
+	    { CONF_SECTION_MIGRATION, "prefix", "Old mail" } } },
 };
 
 static const char *type_names[] = {
@@ -43,6 +47,7 @@ static const char *type_names[] = {
 	[CONF_TYPE_INT] = "number",
 	[CONF_TYPE_SIZE] = "size",
 	[CONF_TYPE_DURATION] = "duration",
+	[CONF_TYPE_LIST] = "list",
 };
 
 static bool keydoc_has_range(const struct conf_key *key)
@@ -53,7 +58,7 @@ static bool keydoc_has_range(const struct conf_key *key)
 
 static bool keydoc_is_bare(const struct conf_key *key)
 {
-	return key->type == CONF_TYPE_INT || key->type == CONF_TYPE_BOOL;
+	return key->type == CONF_TYPE_INT || key->type == CONF_TYPE_BOOL || key->type == CONF_TYPE_LIST;
 }
 
 static void keydoc_write_setting(FILE *out, const char *before, const struct conf_key *key,

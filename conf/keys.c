@@ -25,6 +25,7 @@
 #define C_INT int
 #define C_SIZE int64_t
 #define C_DURATION int64_t
+#define C_LIST struct conf_list
 
 /* A field whose C type is not the one of its row would be overwritten wrongly. */
 #define CONF_KEY(sect, key, field, kind, ...)                                            \
@@ -253,6 +254,10 @@ static void key_default(const struct conf_key *key, void *object)
 	case CONF_TYPE_URL:
 		assert(!text);	/* its strings would have no owner */
 		memset(field, 0, sizeof(struct conf_url));
+		break;
+	case CONF_TYPE_LIST:
+		assert(!text);
+		memset(field, 0, sizeof(struct conf_list));
 		break;
 	case CONF_TYPE_BOOL:
 		if (text)

@@ -30,6 +30,7 @@ enum conf_type {
 	CONF_TYPE_INT,		/* int */
 	CONF_TYPE_SIZE,		/* int64_t, bytes */
 	CONF_TYPE_DURATION,	/* int64_t, milliseconds */
+	CONF_TYPE_LIST,		/* struct conf_list */
 };
 
 struct conf_key {

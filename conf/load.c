@@ -221,13 +221,17 @@ static int load_check_section(struct loader *l, const struct scan_item *item,
 static int load_check_key(struct loader *l, enum conf_section section, size_t first,
 			  const struct scan_item *item)
 {
+	const struct conf_key *key;
 	enum conf_section named;
 
 	if (section == CONF_SECTION_GLOBAL && load_item_is_section(item, &named))
 		return LOAD_FAIL(l, item->line, "%s is a section; write %s \"NAME\" { ... }",
 				 conf_section_name(named), conf_section_name(named));
-	if (!conf_key_find(section, item->name, item->name_len))
+	key = conf_key_find(section, item->name, item->name_len);
+	if (!key)
 		return load_unknown(l, section, item, "key");
+	if (item->list && key->type != CONF_TYPE_LIST)
+		return LOAD_FAIL(l, item->line, "%s is given a list; write one value", key->name);
 	for (const struct scan_item *p = l->scan.items + first; p < item; p++) {
 		if (p->kind == SCAN_SECTION)
 			while (p < item && p->kind != SCAN_END)
@@ -266,9 +270,11 @@ static int load_check_names(struct loader *l)
 	return 0;
 }
 
-static cfg_opt_t load_option(const char *name)
+static cfg_opt_t load_option(const struct conf_key *key)
 {
-	return (cfg_opt_t)CFG_STR(name, NULL, CFGF_NODEFAULT);
+	if (key->type == CONF_TYPE_LIST)
+		return (cfg_opt_t)CFG_STR_LIST(key->name, NULL, CFGF_NODEFAULT);
+	return (cfg_opt_t)CFG_STR(key->name, NULL, CFGF_NODEFAULT);
 }
 
 /* The keys of one section as libConfuse wants them: all of them texts. */
@@ -280,7 +286,7 @@ static size_t load_options(enum conf_section section, cfg_opt_t *opts)
 		if (conf_keys[i].section != section)
 			continue;
 		assert(n < KEY_CAP - 3);	/* two sections and the end follow */
-		opts[n++] = load_option(conf_keys[i].name);
+		opts[n++] = load_option(&conf_keys[i]);
 	}
 	opts[n] = (cfg_opt_t)CFG_END();
 	return n;
@@ -440,12 +446,63 @@ static int load_set(struct loader *l, const struct conf_key *key, const char *va
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_DURATION:
+	case CONF_TYPE_LIST:
 		break;
 	}
 	if (conf_key_read_number(key, value, &number, &why) < 0)
 		return load_refuse(l, key, line, &why);
 	conf_key_set_number(key, object, number);
 	return 0;
+}
+
+/* A list as it would stand in the file. */
+static char *load_list_text(const struct conf_list *list)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	fputc('{', out);
+	for (size_t i = 0; i < list->n; i++) {
+		fputs(i > 0 ? ", \"" : " \"", out);
+		for (const char *p = list->item[i]; *p; p++)
+			fprintf(out, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+		fputc('"', out);
+	}
+	fputs(" }", out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int load_set_list(struct loader *l, const struct conf_key *key, cfg_t *cfg, int line,
+			 struct conf_list *list)
+{
+	size_t n = cfg_size(cfg, key->name);
+	const char **item;
+
+	if (n == 0)
+		return LOAD_FAIL(l, line, "%s is empty; give it a value or leave it out", key->name);
+	item = (const char **)(void *)load_own(l, calloc(n, sizeof(*item)));
+	if (!item)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const char *value = cfg_getnstr(cfg, key->name, (unsigned)i);
+
+		if (!value || *value == '\0' || !conf_value_is_utf8(value, strlen(value)))
+			return LOAD_FAIL(l, line, "a value of %s is empty or not UTF-8; "
+					 "give it another or leave it out", key->name);
+		item[i] = load_own(l, strdup(value));
+		if (!item[i])
+			return -1;
+	}
+	*list = (struct conf_list){ .item = item, .n = n, .line = line };
+	list->text = load_own(l, load_list_text(list));
+	return list->text ? 0 : -1;
 }
 
 /*
@@ -469,12 +526,17 @@ static int load_object(struct loader *l, enum conf_section section, cfg_t *cfg, 
 			continue;
 		}
 		key = conf_key_find(section, item->name, item->name_len);
+		seen |= UINT64_C(1) << (key - conf_keys);
+		if (key->type == CONF_TYPE_LIST) {
+			if (load_set_list(l, key, cfg, item->line, (void *)((char *)object + key->offset)) < 0)
+				return -1;
+			continue;
+		}
 		value = cfg_getstr(cfg, key->name);
 		if (!value)
 			return load_out_of_memory(l);
 		if (load_set(l, key, value, item->line, object) < 0)
 			return -1;
-		seen |= UINT64_C(1) << (key - conf_keys);
 	}
 	for (size_t i = 0; i < conf_key_n; i++) {
 		const struct conf_key *key = &conf_keys[i];

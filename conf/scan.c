@@ -14,6 +14,7 @@ enum token_kind {
 	TOKEN_EQUALS = '=',
 	TOKEN_OPEN = '{',
 	TOKEN_CLOSE = '}',
+	TOKEN_COMMA = ',',
 };
 
 struct token {
@@ -29,6 +30,7 @@ struct scanner {
 	const char *file;
 	struct scan *scan;
 	struct conf_error *err;
+	bool in_list;		/* where libConfuse has no comments */
 };
 
 static int scan_shown(size_t len)
@@ -45,6 +47,9 @@ static int scan_blanks(struct scanner *s)
 			s->p++;
 		} else if (*s->p == ' ' || *s->p == '\t' || *s->p == '\r') {
 			s->p++;
+		} else if (s->in_list && (*s->p == '#' || (s->p[0] == '/' && strchr("/*", s->p[1]) && s->p[1]))) {
+			return conf_error_at(s->err, s->file, s->line, "a comment stands inside a list; "
+					     "write it before the list");
 		} else if (*s->p == '#' || (s->p[0] == '/' && s->p[1] == '/')) {
 			s->p += strcspn(s->p, "\n");
 		} else if (s->p[0] == '/' && s->p[1] == '*') {
@@ -125,6 +130,7 @@ static int scan_token(struct scanner *s, struct token *ret)
 	case '=':
 	case '{':
 	case '}':
+	case ',':
 		ret->kind = (enum token_kind)*s->p++;
 		return 0;
 	case '"':
@@ -157,6 +163,33 @@ static struct scan_item *scan_add(struct scanner *s, enum scan_kind kind,
 	return &scan->items[scan->item_n++];
 }
 
+/* What follows "NAME = {": values with commas in between, on as many lines as one likes. */
+static int scan_list(struct scanner *s, const struct token *name)
+{
+	struct scan_item *item = scan_add(s, SCAN_KEY, name);
+	struct token token;
+
+	if (!item)
+		return -1;
+	item->list = s->in_list = true;
+	if (scan_token(s, &token) < 0)
+		return -1;
+	while (token.kind == TOKEN_WORD) {
+		if (scan_token(s, &token) < 0)
+			return -1;
+		if (token.kind != TOKEN_COMMA)
+			break;
+		if (scan_token(s, &token) < 0)
+			return -1;
+	}
+	s->in_list = false;
+	if (token.kind == TOKEN_CLOSE)
+		return 0;
+	return conf_error_at(s->err, s->file, name->line, "the list of %.*s is not complete; write "
+			     "%.*s = { \"VALUE\", \"VALUE\" }", scan_shown(name->len), name->text,
+			     scan_shown(name->len), name->text);
+}
+
 /* What follows "NAME =". */
 static int scan_key(struct scanner *s, const struct token *name)
 {
@@ -164,9 +197,8 @@ static int scan_key(struct scanner *s, const struct token *name)
 
 	if (scan_token(s, &value) < 0)
 		return -1;
-	if (value.kind == TOKEN_OPEN)
-		return conf_error_at(s->err, s->file, value.line, "%.*s is given a list; "
-				     "write one value", scan_shown(name->len), name->text);
+	if (value.kind == TOKEN_OPEN && value.line == name->line)
+		return scan_list(s, name);
 	/* a value on a later line is, more likely, the next key */
 	if (value.kind != TOKEN_WORD || value.line != name->line)
 		return conf_error_at(s->err, s->file, name->line, "the value of %.*s is missing; "

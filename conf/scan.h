@@ -7,13 +7,14 @@
  * is missing for complete, and keeps only the last of two equal keys. So the
  * form is checked here first, and the lines of all messages come from here.
  *
- * What passes is a subset of what libConfuse reads: one value per key, strings
- * on one line, no ${VARIABLE}s (a file must mean the same to cron and to the
- * daemon), no lists, functions or nested sections.
+ * What passes is a subset of what libConfuse reads: one value per key, or a list
+ * of values in braces without comments, strings on one line, no ${VARIABLE}s (a file must mean the
+ * same to cron and to the daemon), no functions or nested sections.
  */
 #ifndef CONF_SCAN_H
 #define CONF_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct conf_error;
@@ -31,6 +32,7 @@ struct scan_item {
 	size_t name_len;
 	const char *title;	/* SCAN_SECTION: as written; NULL when missing */
 	size_t title_len;
+	bool list;		/* SCAN_KEY: its value is a list */
 };
 
 struct scan {

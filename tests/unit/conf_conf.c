@@ -180,6 +180,36 @@ Test(conf_conf, overrides_are_told)
 	conf_free(&conf);
 }
 
+#define MIGRATION(keys) SERVERS "migration \"m\" { source = old target = new mailboxes = acme.csv\n" keys "\n}\n"
+
+Test(conf_conf, lists)
+{
+	struct conf *conf = load(MIGRATION("map = { \"a => b\",\n\n \"/x\\\\.(.*)/ => y/\\\\1\", }\nexclude = '\\\\Trash'\n"
+					   "special_use = off namespaces = all prefix = Old"));
+	const struct conf_migration *m = conf->migrations;
+	struct seen seen = { .len = 0 };
+
+	cr_assert(m->map.n == 2 && m->exclude.n == 1 && m->include.n == 0);
+	cr_expect_str_eq(m->map.item[0], "a => b");
+	cr_expect_str_eq(m->map.item[1], "/x\\.(.*)/ => y/\\1");
+	cr_expect_str_eq(m->exclude.item[0], "\\Trash");
+	cr_expect(m->map.line == 4 && m->exclude.line == 7);
+	cr_expect(m->special_use == CONF_SPECIAL_USE_OFF && m->namespaces == CONF_NAMESPACES_ALL);
+	cr_expect_str_eq(m->prefix, "Old");
+	cr_expect(conf_overrides(conf, see, &seen) == 5);
+	cr_expect_str_eq(seen.text, "migration/m/special_use: off (auto)\n"
+			 "migration/m/map: { \"a => b\", \"/x\\\\.(.*)/ => y/\\\\1\" } ()\n"
+			 "migration/m/exclude: { \"\\\\Trash\" } ()\nmigration/m/prefix: Old ()\nmigration/m/namespaces: all (personal)\n");
+	conf_free(&conf);
+	fails(MIGRATION("map = { }"), "4: map is empty; give it a value or leave it out");
+	fails(MIGRATION("map = { \"a\", \"\" }"), "4: a value of map is empty or not UTF-8; give it another or leave it out");
+	fails(MIGRATION("map = { a b }"), "4: the list of map is not complete; write map = { \"VALUE\", \"VALUE\" }");
+	fails(MIGRATION("map = { a,\n# one\n b }"), "5: a comment stands inside a list; write it before the list");
+	fails(MIGRATION("map = { a // one\n }"), "4: a comment stands inside a list; write it before the list");
+	fails(MIGRATION("map = { , }"), "4: the list of map is not complete; write map = { \"VALUE\", \"VALUE\" }");
+	fails(MIGRATION("source = { old }"), "4: source is given a list; write one value");
+}
+
 Test(conf_conf, file_that_is_not_there)
 {
 	struct conf_error err;
@@ -445,7 +475,7 @@ Test(conf_docs, sample_is_what_the_table_gives)
 	free(right);
 }
 
-/* With the comment sign before each default taken away, it says the defaults. */
+/* With the comment sign before each default taken away, it says the defaults, and the examples of what has none. */
 Test(conf_docs, sample_can_be_read)
 {
 	char *sample = slurp("conf/godwit.conf.sample"), *from = sample, *to = sample;
@@ -467,7 +497,8 @@ Test(conf_docs, sample_can_be_read)
 	put(list, "", 0, 0600);
 	cr_expect(conf_load(path, &conf, &err) == 0, "%s", err.text);
 	cr_expect(conf && conf->migration_n == 1 && conf->server_n == 2);
-	cr_expect(conf && conf_overrides(conf, NULL, NULL) == 0);
+	cr_expect(conf && conf_overrides(conf, NULL, NULL) == 4); /* map, include, exclude, prefix */
+	cr_expect(conf && conf->migrations[0].map.n == 2 && conf->migrations[0].exclude.n == 2);
 	conf_free(&conf);
 	unlink(path);
 	unlink(list);
