@@ -19,7 +19,7 @@ struct verb {
 	int (*run)(int argc, char **argv); /* argv[0] is its name; returns the exit code */
 };
 
-extern const struct verb command_copy, command_once, command_daemon, command_check, command_status, command_report, command_verify,
+extern const struct verb command_copy, command_once, command_daemon, command_check, command_status, command_report, command_verify, command_plan,
 	command_retry, command_pause, command_resume, command_finish, command_help;
 
 /* NULL: no such command. */

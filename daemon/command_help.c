@@ -13,7 +13,7 @@
 #define COMMON_N 5
 
 static const struct verb *const commands[] = {
-	&command_copy, &command_once, &command_daemon, &command_check, &command_verify, &command_status, &command_report,
+	&command_copy, &command_once, &command_daemon, &command_check, &command_plan, &command_verify, &command_status, &command_report,
 	&command_retry, &command_pause, &command_resume, &command_finish, &command_help,
 };
 #define COMMAND_N (sizeof(commands) / sizeof(commands[0]))

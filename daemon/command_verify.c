@@ -314,6 +314,7 @@ static int verify_run(struct verifying *v, const char *config, char **patterns, 
 	v->how.tell = on_verify;
 	v->how.arg = v;
 	open_ledger(v);
+	r->env.look = JOB_VERIFY;
 	r->env.verify = &v->how;
 	v->done = calloc((size_t)sched_mailboxes(r->sched) + 1, sizeof(*v->done));
 	v->timer = timer_new(r->loop, on_timer, v);

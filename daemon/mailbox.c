@@ -5,6 +5,7 @@
 
 #include "log.h"
 #include "pass.h"
+#include "plan.h"
 #include "verify.h"
 
 enum mailbox_step {
@@ -12,6 +13,7 @@ enum mailbox_step {
 	STEP_PASS,
 	STEP_CHECK,
 	STEP_VERIFY,
+	STEP_PLAN,
 	STEP_END
 };
 
@@ -35,6 +37,7 @@ struct mailbox {
 	struct pass *pass;
 	struct verify *verify;
 	struct verify_counts verified;
+	struct plan *plan; /* until the end of the mailbox: its owner reads it */
 	struct timer *soon;
 	struct outcome outcome;
 	struct outcome result[SIDES]; /* JOB_CHECK */
@@ -215,6 +218,7 @@ void mailbox_free(struct mailbox **m)
 		return;
 	pass_free(&(*m)->pass);
 	verify_free(&(*m)->verify);
+	plan_free(&(*m)->plan);
 	peer_close(&(*m)->peer[SOURCE]);
 	peer_close(&(*m)->peer[TARGET]);
 	while ((*m)->pairs != 0) {
@@ -318,6 +322,13 @@ void mailbox_run(struct mailbox *m)
 			out_of_memory(m, SOURCE);
 		return;
 	}
+	if (m->spec->job == JOB_PLAN) {
+		m->step = STEP_PLAN;
+		m->plan = plan_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], job_ended, m);
+		if (m->plan == NULL)
+			out_of_memory(m, SOURCE);
+		return;
+	}
 	m->step = STEP_PASS;
 	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_began, job_ended, m);
 	if (m->pass == NULL)
@@ -362,6 +373,10 @@ void mailbox_stop(struct mailbox *m, bool now)
 		verify_stop(m->verify);
 		return;
 	}
+	if (m->plan != NULL && m->step == STEP_PLAN) {
+		plan_stop(m->plan);
+		return;
+	}
 	outcome_set(&why, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
 	end(m, &why);
 }
@@ -374,6 +389,11 @@ const struct outcome *mailbox_check_result(const struct mailbox *m, enum side si
 const struct verify_counts *mailbox_verify_counts(const struct mailbox *m)
 {
 	return m->verify != NULL ? verify_counts(m->verify) : &m->verified;
+}
+
+const struct plan_result *mailbox_plan_result(const struct mailbox *m)
+{
+	return plan_result(m->plan);
 }
 
 const struct mailbox_progress *mailbox_progress(const struct mailbox *m)

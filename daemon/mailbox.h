@@ -16,7 +16,8 @@
 enum mailbox_job {
 	JOB_COPY,  /* one pass */
 	JOB_CHECK, /* EXAMINE INBOX on both sides, write nothing */
-	JOB_VERIFY /* compare both sides, write nothing; see verify.h */
+	JOB_VERIFY, /* compare both sides, write nothing; see verify.h */
+	JOB_PLAN   /* say what would be done, write nothing; see plan.h */
 };
 
 /* What all mailboxes of a run share. Borrowed for the life of the mailbox. */
@@ -24,8 +25,10 @@ struct mailbox_env {
 	struct loop *loop;
 	struct dialer *dialer;
 	struct pool *pool;
-	struct ledger *ledger; /* NULL for JOB_CHECK and JOB_VERIFY */
+	struct ledger *ledger; /* NULL but for JOB_COPY */
+	enum mailbox_job look; /* the job of SCHED_VERIFY: JOB_VERIFY or JOB_PLAN */
 	const struct verify_env *verify; /* JOB_VERIFY */
+	const struct plan_env *plan; /* JOB_PLAN */
 	struct peer_limits peer_limits;
 	uint64_t settle;       /* ms the target must be quiet after a break */
 };
@@ -34,6 +37,7 @@ struct mailbox_env {
 struct mailbox_rules {
 	bool mirror_deletions;   /* what vanishes from the source is expunged on the target */
 	uint32_t max_deletions;  /* percent of a folder */
+	const struct folder_rules *folders; /* which are taken along, and where they go; NULL: all, as they are */
 };
 
 struct mailbox_spec {          /* borrowed for the life of the mailbox */
@@ -99,6 +103,9 @@ const struct outcome *mailbox_check_result(const struct mailbox *m, enum side si
 /* JOB_VERIFY, until mailbox_free(): how the two sides compare, as far as they have been compared. */
 struct verify_counts;
 const struct verify_counts *mailbox_verify_counts(const struct mailbox *m);
+/* JOB_PLAN, after MAILBOX_ENDED without a failure, until mailbox_free(). */
+struct plan_result;
+const struct plan_result *mailbox_plan_result(const struct mailbox *m);
 const struct mailbox_progress *mailbox_progress(const struct mailbox *m);
 
 #endif

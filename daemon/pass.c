@@ -313,9 +313,8 @@ static bool is_settling(struct pass *p)
 	return true;
 }
 
-static void look_again(void *arg)
+void pass_look_again(struct pass *p)
 {
-	struct pass *p = arg;
 	int err;
 
 	struct peer *target = p->lane[0]->peer[TARGET];
@@ -330,11 +329,36 @@ static void look_again(void *arg)
 		pass_fail_proto(p, TARGET, err);
 }
 
+static void look_again(void *arg)
+{
+	pass_look_again(arg);
+}
+
+/* False: it does not go on from here, or not yet. */
+static bool make_mapping(struct pass *p)
+{
+	struct outcome why;
+	char words[400];
+	int err = mapping_make(&p->mapping, p->spec->rules.folders, &p->survey[SOURCE], &p->survey[TARGET], p->row, p->row_n, &p->memory);
+
+	if (err != 0) {
+		pass_fail_proto(p, SOURCE, err);
+		return false;
+	}
+	if (p->mapping.conflict[0] != NULL) {
+		mapping_print_conflict(&p->mapping, words, sizeof(words));
+		outcome_set(&why, RADIUS_MAILBOX, HEAL_OPERATOR, SOURCE, "%s", words);
+		pass_fail(p, &why);
+		return false;
+	}
+	return !pass_names_begin(p);
+}
+
 static void begin_copy(struct pass *p)
 {
 	int err;
 
-	if (p->step != PASS_SURVEY || !p->surveyed[SOURCE] || !p->surveyed[TARGET] || !p->rows_loaded || is_settling(p))
+	if (p->step != PASS_SURVEY || !p->surveyed[SOURCE] || !p->surveyed[TARGET] || !p->rows_loaded || is_settling(p) || !make_mapping(p))
 		return;
 	p->step = PASS_COPY;
 	lane_measure(p->lane[0], p->lane[0]);
@@ -432,7 +456,9 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 			break;
 		if (is_bye(p, side, ev->session))
 			break;
-		if (p->step == PASS_SURVEY)
+		if (p->step == PASS_SURVEY && side == TARGET && p->names.under_way)
+			pass_names_on(p, ev->session);
+		else if (p->step == PASS_SURVEY)
 			survey_event(p, side, ev->session);
 		else if (p->step == PASS_FOLLOW)
 			follow_on(p, side, ev->session);
@@ -548,6 +574,7 @@ struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *
 	arena_init(&p->memory, 64u << 20);
 	survey_init(&p->survey[SOURCE], SOURCE);
 	survey_init(&p->survey[TARGET], TARGET);
+	p->survey[SOURCE].all = folder_rules_all_namespaces(spec->rules.folders);
 	p->soon = timer_new(env->loop, tell_end, p);
 	p->watch = timer_new(env->loop, watch, p);
 	p->settle = timer_new(env->loop, look_again, p);

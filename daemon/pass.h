@@ -1,7 +1,8 @@
 /*
  * pass: one comparison and copy over a mailbox, from two logged-in peers to the end.
  *
- *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox; after a break again and again, until the target is quiet
+ *   PASS_SURVEY   both sides' folders, and the ledger's rows of this mailbox; after a break again and again, until the target is quiet; names that the
+ *                 target may refuse are tried
  *   PASS_COPY     lanes: source -> reader -> relay -> writer -> target -> batches -> ledger
  *   PASS_FOLLOW   what changed about messages that were brought before
  *   PASS_NAME     messages that were left out or altered are named for the report; what fails now is no failure of the pass
@@ -18,6 +19,7 @@
 #include "identity.h"
 #include "lane.h"
 #include "mailbox.h"
+#include "mapping.h"
 #include "naming.h"
 #include "survey.h"
 #include "work.h"
@@ -69,6 +71,7 @@ struct folder {
 	struct lane *wisher; /* whose writer that is */
 	unsigned rounds;     /* of the readers, whose end has not come */
 	bool creating;       /* CREATE is not answered */
+	enum role use;       /* it is to be made for this role */
 	struct lane *creator; /* whose connection carries it */
 	uint64_t created;    /* when it was sent, in pass->sent */
 	bool weak_ok;        /* careful: a message without Message-ID and Date may be recognised by date and size */
@@ -99,6 +102,12 @@ struct pass {
 	bool surveyed[SIDES], rows_loaded;
 	struct timer *settle;
 	uint64_t settle_began, settle_changed, settle_seen; /* ms, ms, of the target's folders at the last look */
+	struct mapping mapping;
+	struct pass_names {
+		bool tried, under_way;
+		unsigned pending;      /* commands without their answer */
+		size_t next;           /* entry of the mapping */
+	} names;
 	struct ledger_folder *row;     /* of the ledger, for matching */
 	size_t row_n;
 	struct folder *folder;         /* in the order of the source's paths */
@@ -134,6 +143,8 @@ void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, cons
 void pass_alter_messages(struct pass *p, struct folder *f, const struct uidset *uids, const char *reason);
 /* Of a folder that the source has; a subscription without its folder is not missed. */
 void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason);
+/* It is on the target, or will be, but not by its own name. */
+void pass_alter_folder(struct pass *p, struct folder *f, const char *reason);
 void pass_folder_complete(struct pass *p, struct folder *f);
 void pass_count(struct pass *p, uint64_t messages);  /* towards progress */
 /* The message is to be sent once more, alone. 0 or PROTO_ERR_NOMEM. */
@@ -154,6 +165,13 @@ struct folder *pass_call_folder(void *arg); /* NULL: the pass is gone or over */
 struct pass *pass_call_pass(void *arg);
 void pass_call_done(void *arg, int err);
 void pass_call_id(void *arg, int err, int64_t id);
+
+/* Looks at the target's folders once more, while in PASS_SURVEY. */
+void pass_look_again(struct pass *p);
+
+/* pass_names.c: tries to make the folders whose names the target may refuse, and what takes their place. True: it is under way, and the target will be looked at again. */
+bool pass_names_begin(struct pass *p);
+void pass_names_on(struct pass *p, const struct session_event *ev);
 
 /* pass_plan.c: turns surveys and rows into folders. 0 or PROTO_ERR_*. */
 int pass_plan(struct pass *p);

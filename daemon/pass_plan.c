@@ -6,7 +6,6 @@
 
 #include "err.h"
 #include "log.h"
-#include "mapping.h"
 #include "pass.h"
 
 static const char *keep_text(struct pass *p, struct span s)
@@ -104,22 +103,33 @@ static bool needs_copying(const struct folder *f)
 	return f->messages != 0 && f->row.source_next < f->uidnext;
 }
 
-/* 0, or PROTO_ERR_*; a folder that cannot be taken along is left out with its reason. */
-static int plan_folder(struct pass *p, struct folder *f, const struct survey_folder *from)
+/* What the operator may wonder at. */
+static void say_mapping(struct pass *p, struct folder *f, const struct mapping_entry *e)
 {
-	const struct survey_folder *to;
-	struct span path;
-	int err = mapping_target(p->spec, from->path, &p->memory, &path);
+	struct log_context ctx = pass_context(p, f, 0);
+	char text[600];
 
-	if (err != 0)
-		return err;
-	to = survey_find(&p->survey[TARGET], path);
+	if (e->wanted.n != 0)
+		log_event(LOG_FOLDER_KEPT, &ctx, "the folder goes on to \"%s\", where it was brought before, not to \"%.*s\"; rename it on the target to change that",
+			f->row.target_path, SPAN_ARG(e->wanted));
+	if (e->renamed == NULL)
+		return;
+	snprintf(text, sizeof(text), "the folder is called \"%s\" on the target: %s", f->row.target_path, e->renamed);
+	pass_alter_folder(p, f, text);
+}
+
+/* 0, or PROTO_ERR_*; a folder that cannot be taken along is left out with its reason. */
+static int plan_folder(struct pass *p, struct folder *f, const struct mapping_entry *e)
+{
+	const struct survey_folder *from = e->from, *to = e->to;
+	int err;
+
 	f->source_wire = from->wire;
 	f->row.source_path = keep_text(p, from->path);
-	f->row.target_path = keep_text(p, path);
+	f->row.target_path = keep_text(p, e->path);
 	if (f->row.source_path == NULL || f->row.target_path == NULL)
 		return PROTO_ERR_NOMEM;
-	if (f != p->folder && strcmp(f[-1].row.source_path, f->row.source_path) == 0) {
+	if (e->twin) {
 		pass_leave_out_folder(p, f, "another folder of the source has the same name");
 		return 0;
 	}
@@ -133,15 +143,14 @@ static int plan_folder(struct pass *p, struct folder *f, const struct survey_fol
 	f->uidnext = from->uidnext;
 	f->uidvalidity = from->uidvalidity;
 	f->modseq = from->modseq;
-	if (to != NULL && (to->attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) != 0)
-		to = NULL;
+	f->use = e->use ? e->role : ROLE_NONE;
 	f->on_target = to != NULL;
 	if (to != NULL) {
 		f->target_wire = to->wire;
 		f->target_messages = to->messages;
 		f->target_uidnext = to->uidnext;
 	} else {
-		err = keep_wire(p, path, &f->target_wire);
+		err = keep_wire(p, e->path, &f->target_wire);
 		if (err == PROTO_ERR_NAME) {
 			pass_leave_out_folder(p, f, "the target cannot have a folder of this name");
 			return 0;
@@ -150,6 +159,7 @@ static int plan_folder(struct pass *p, struct folder *f, const struct survey_fol
 			return err;
 	}
 	take_row(p, f, known_row(p, f), to);
+	say_mapping(p, f, e);
 	f->step = needs_copying(f) || f->forget ? FOLDER_OPENING : FOLDER_IDLE;
 	if (f->row.id == 0 && f->step == FOLDER_IDLE)
 		f->step = FOLDER_OPENING;
@@ -255,9 +265,9 @@ int pass_plan(struct pass *p)
 	if (p->row_n > 1)
 		qsort(p->row, p->row_n, sizeof(*p->row), row_order);
 	for (size_t i = 0; i < from->folder_n && err == 0; i++) {
-		if ((from->folder[i].attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) != 0)
-			continue; /* a mere level of the hierarchy */
-		err = plan_folder(p, &p->folder[p->folder_n++], &from->folder[i]);
+		if (p->mapping.entry[i].level || p->mapping.entry[i].excluded)
+			continue;
+		err = plan_folder(p, &p->folder[p->folder_n++], &p->mapping.entry[i]);
 	}
 	p->progress.folders = (uint32_t)p->folder_n;
 	return err == 0 ? open_all(p) : err;

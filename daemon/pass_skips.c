@@ -56,6 +56,17 @@ void pass_alter_messages(struct pass *p, struct folder *f, const struct uidset *
 	} while (uid != 0);
 }
 
+void pass_alter_folder(struct pass *p, struct folder *f, const char *reason)
+{
+	struct log_context ctx = pass_context(p, f, 0);
+	struct ledger_skip row = { .folder = f->row.id, .mailbox = p->spec->ledger_id, .kind = SKIP_ALTERED,
+		.folder_path = f->row.source_path, .message_id = "", .internaldate = "", .reason = reason };
+
+	if (f->row.id == 0)
+		log_event(LOG_FOLDER_RENAMED, &ctx, "%s", reason);
+	ledger_add_skips(p->env->ledger, &row, 1, NULL, NULL);
+}
+
 void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason)
 {
 	struct log_context ctx = pass_context(p, NULL, 0);

@@ -78,6 +78,19 @@ static int read_admin_passwords(struct run *r, struct conf_error *err)
 	return 0;
 }
 
+static int make_rules(struct run *r, struct conf_error *err)
+{
+	r->rules = calloc(r->conf->migration_n, sizeof(*r->rules));
+	if (r->rules == NULL)
+		abort();
+	for (size_t i = 0; i < r->conf->migration_n; i++) {
+		r->rules[i] = folder_rules_new(&r->conf->migrations[i], r->conf->file, err);
+		if (r->rules[i] == NULL)
+			return EXIT_CONFIGURATION;
+	}
+	return 0;
+}
+
 int run_load(struct run *r, const char *file)
 {
 	struct conf_error err;
@@ -86,6 +99,8 @@ int run_load(struct run *r, const char *file)
 		r->conf = r->conf_loaded;
 		rc = check_conf(r->conf, &err);
 	}
+	if (rc == 0)
+		rc = make_rules(r, &err);
 	if (rc == 0)
 		rc = read_admin_passwords(r, &err);
 	if (rc != 0) {
@@ -354,7 +369,7 @@ static void add_servers(struct run *r)
 	for (size_t i = 0; i < r->conf->migration_n; i++) {
 		const struct conf_migration *m = &r->conf->migrations[i];
 		struct mailbox_rules rules = { .mirror_deletions = m->deletions == CONF_DELETIONS_MIRROR,
-			.max_deletions = (uint32_t)m->max_deletions };
+			.max_deletions = (uint32_t)m->max_deletions, .folders = r->rules != NULL ? r->rules[i] : NULL };
 		uint32_t migration = sched_add_migration(r->sched, m->name, (uint32_t)(m->source - r->conf->servers),
 			(uint32_t)(m->target - r->conf->servers));
 		sched_set_rules(r->sched, migration, &rules);
@@ -522,6 +537,9 @@ void run_done(struct run *r)
 		explicit_bzero(r->admin_passwords, r->conf->server_n * sizeof(*r->admin_passwords));
 	free(r->admin_passwords);
 	free(r->left_out);
+	for (size_t i = 0; r->rules != NULL && i < r->conf->migration_n; i++)
+		folder_rules_free(&r->rules[i]);
+	free(r->rules);
 	conf_free(&r->conf_loaded);
 	*r = (struct run){ 0 };
 }

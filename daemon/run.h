@@ -9,6 +9,7 @@
 #define GODWIT_RUN_H
 
 #include "conf.h"
+#include "folder_rules.h"
 #include "mailboxes.h"
 #include "password.h"
 #include "sched.h"
@@ -39,6 +40,7 @@ struct run {
 
 	struct conf *conf;          /* borrowed when conf_loaded is NULL */
 	struct conf *conf_loaded;
+	struct folder_rules **rules; /* of each migration; NULL: no file was loaded */
 	struct mailbox_list *lists; /* of each migration */
 	size_t list_n;
 	struct endpoint *endpoints; /* of each server */

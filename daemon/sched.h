@@ -33,7 +33,7 @@ enum sched_mode {
 	SCHED_ONCE,   /* one pass over everything */
 	SCHED_DAEMON, /* passes every pass_interval */
 	SCHED_CHECK,  /* JOB_CHECK, one attempt each, no ledger */
-	SCHED_VERIFY  /* JOB_VERIFY, as SCHED_ONCE, no ledger */
+	SCHED_VERIFY  /* JOB_VERIFY or JOB_PLAN (env->look), as SCHED_ONCE, no ledger */
 };
 
 struct sched_limits {

@@ -133,7 +133,7 @@ static void start(struct sched *s, uint32_t e)
 		.stop_until = SCHED_NEVER };
 	a->name = sched_name(s, e);
 	a->spec = (struct mailbox_spec){
-		.job = s->mode == SCHED_CHECK ? JOB_CHECK : s->mode == SCHED_VERIFY ? JOB_VERIFY : JOB_COPY,
+		.job = s->mode == SCHED_CHECK ? JOB_CHECK : s->mode == SCHED_VERIFY ? s->env->look : JOB_COPY,
 		.migration = m->name,
 		.name = a->name,
 		.endpoint = { s->servers[m->server[SOURCE]].endpoint, s->servers[m->server[TARGET]].endpoint },

@@ -13,7 +13,13 @@
 /* Where nothing has happened shows in the source's HIGHESTMODSEQ (RFC 7162 section 3.1.7). */
 static unsigned status_items(const struct survey *s, struct peer *p)
 {
-	return s->side == SOURCE && peer_has(p, CAP_CONDSTORE) ? STATUS_ITEMS | FS_HIGHESTMODSEQ : STATUS_ITEMS;
+	unsigned items = STATUS_ITEMS;
+
+	if (s->side == SOURCE && peer_has(p, CAP_CONDSTORE))
+		items |= FS_HIGHESTMODSEQ;
+	if (s->sizes && (peer_has(p, CAP_STATUS_SIZE) || peer_has(p, CAP_IMAP4REV2)))
+		items |= FS_SIZE;
+	return items;
 }
 
 void survey_init(struct survey *s, enum side side)
@@ -41,14 +47,18 @@ static int sent(struct survey *s, int err)
 int survey_start(struct survey *s, struct peer *p)
 {
 	struct session *ss = peer_session(p);
+	unsigned options = 0;
 	uint32_t tag;
 	int err = 0;
 
 	s->with_status = peer_has(p, CAP_LIST_EXTENDED) && peer_has(p, CAP_LIST_STATUS);
 	if (peer_has(p, CAP_NAMESPACE))
 		err = sent(s, session_simple(ss, CMD_NAMESPACE, &tag));
+	/* A plain LIST has these attributes, too; a LIST with RETURN has what it is asked for (RFC 6154 section 2). */
+	if (s->with_status)
+		options = peer_has(p, CAP_SPECIAL_USE) ? LIST_STATUS | LIST_SPECIAL_USE : LIST_STATUS;
 	if (err == 0)
-		err = sent(s, session_list(ss, SPAN("*"), s->with_status ? LIST_STATUS : 0, status_items(s, p), &tag));
+		err = sent(s, session_list(ss, SPAN("*"), options, status_items(s, p), &tag));
 	if (err == 0)
 		err = sent(s, session_lsub(ss, SPAN("*"), &tag));
 	peer_flush(p);
@@ -129,6 +139,7 @@ static void add_status(struct survey *s, const struct session_event *ev)
 	f->messages = st->messages;
 	f->uidnext = st->uidnext;
 	f->uidvalidity = st->uidvalidity;
+	f->size = st->size;
 	f->modseq = (st->has & FS_HIGHESTMODSEQ) != 0 ? st->highestmodseq : 0;
 }
 
@@ -149,7 +160,7 @@ static int add_namespace(struct survey *s, const struct resp_namespace *ns)
 	return err;
 }
 
-static bool is_foreign(const struct survey *s, struct span wire)
+bool survey_is_foreign(const struct survey *s, struct span wire)
 {
 	for (size_t i = 0; i < s->foreign_n; i++) {
 		struct span p = s->foreign[i];
@@ -161,13 +172,17 @@ static bool is_foreign(const struct survey *s, struct span wire)
 	return false;
 }
 
-static int to_path(struct survey *s, struct span wire, struct span *ret)
+/* Namespaces may differ in their delimiters. */
+static int to_path(struct survey *s, struct span wire, char delimiter, struct span *ret)
 {
+	struct name_style style = s->style;
 	struct buf b;
 	int err;
 
+	if (delimiter != 0 && s->all && survey_is_foreign(s, wire))
+		style.delimiter = delimiter;
 	buf_init(&b, 1u << 20);
-	err = name_to_path(&b, wire, &s->style);
+	err = name_to_path(&b, wire, &style);
 	if (err == 0)
 		err = arena_copy(&s->memory, buf_span(&b), ret);
 	buf_done(&b);
@@ -194,9 +209,9 @@ static int settle(struct survey *s)
 		for (size_t i = 0; i < s->folder_n && s->style.delimiter == 0; i++)
 			s->style.delimiter = s->folder[i].delimiter;
 	for (size_t i = 0; i < s->folder_n && err == 0; i++) {
-		if (is_foreign(s, s->folder[i].wire))
+		if (!s->all && survey_is_foreign(s, s->folder[i].wire))
 			continue;
-		err = to_path(s, s->folder[i].wire, &s->folder[i].path);
+		err = to_path(s, s->folder[i].wire, s->folder[i].delimiter, &s->folder[i].path);
 		if (err == 0 && s->folder[i].path.n != 0)
 			s->folder[n++] = s->folder[i];
 	}
@@ -205,9 +220,9 @@ static int settle(struct survey *s)
 		qsort(s->folder, n, sizeof(*s->folder), by_path);
 	n = 0;
 	for (size_t i = 0; i < s->subscribed_n && err == 0; i++) {
-		if (is_foreign(s, s->subscribed[i]))
+		if (!s->all && survey_is_foreign(s, s->subscribed[i]))
 			continue;
-		err = to_path(s, s->subscribed[i], &s->subscribed[n]);
+		err = to_path(s, s->subscribed[i], 0, &s->subscribed[n]);
 		if (err == 0 && s->subscribed[n].n != 0)
 			n++;
 	}
@@ -225,7 +240,7 @@ static int settle(struct survey *s)
 	return err;
 }
 
-static bool can_open(const struct survey_folder *f)
+bool survey_can_open(const struct survey_folder *f)
 {
 	return (f->attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) == 0;
 }
@@ -239,7 +254,7 @@ static int ask_status(struct survey *s, struct peer *p)
 	while (s->next_status < s->folder_n && s->pending < STATUS_FLIGHT && err == 0) {
 		struct survey_folder *f = &s->folder[s->next_status++];
 
-		if (!can_open(f) || f->has != 0)
+		if (!survey_can_open(f) || f->has != 0)
 			continue;
 		err = sent(s, session_status(peer_session(p), f->wire, status_items(s, p), &tag));
 		if (err == 0)

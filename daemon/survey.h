@@ -16,6 +16,7 @@ struct survey_folder {
 	unsigned has;        /* of enum folder_status_item; 0: it has not told, or refused */
 	uint32_t messages, uidnext, uidvalidity;
 	uint64_t modseq;     /* HIGHESTMODSEQ; 0: it has not told */
+	uint64_t size;       /* bytes of all messages, with FS_SIZE in `has` */
 	char refused[160];   /* the server's words when STATUS was refused; "" else */
 };
 
@@ -25,7 +26,9 @@ struct survey {
 	struct name_style style;
 	struct span foreign[16];      /* prefixes of other users' and shared namespaces */
 	size_t foreign_n;
-	struct survey_folder *folder; /* sorted by path when done; personal namespace only */
+	bool all;                     /* by the caller, before survey_start(): folders of the other namespaces, too */
+	bool sizes;                   /* the same: STATUS=SIZE is asked for, where it is offered (RFC 8438) */
+	struct survey_folder *folder; /* sorted by path when done; see `all` */
 	size_t folder_n, folder_size;
 	struct span *subscribed;      /* paths, sorted; until done: wire names */
 	size_t subscribed_n, subscribed_size;
@@ -44,6 +47,10 @@ enum survey_result { SURVEY_GOES_ON, SURVEY_COMPLETE, SURVEY_FAILED };
 enum survey_result survey_on(struct survey *s, struct peer *p, const struct session_event *ev, struct outcome *why);
 /* Binary search by path; NULL: not there. */
 struct survey_folder *survey_find(const struct survey *s, struct span path);
+/* It is no mere level of the hierarchy. */
+bool survey_can_open(const struct survey_folder *f);
+/* The wire name belongs to other users' or shared folders, by NAMESPACE. */
+bool survey_is_foreign(const struct survey *s, struct span wire);
 bool survey_is_subscribed(const struct survey *s, struct span path);
 
 #endif

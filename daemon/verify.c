@@ -297,29 +297,17 @@ void verify_side_done(struct verify *v)
 
 /* Which folder belongs to which. */
 
-static bool can_open(const struct survey_folder *f)
-{
-	return (f->attrs & (ATTR_BIT(NOSELECT) | ATTR_BIT(NONEXISTENT))) == 0;
-}
-
-static int plan_pair(struct verify *v, const struct survey_folder *from, bool *used)
+static int plan_pair(struct verify *v, const struct mapping_entry *e, bool *used)
 {
 	struct verify_pair *p = &v->pair[v->pair_n];
-	const struct survey_folder *to;
-	struct span path;
-	int err = mapping_target(v->spec, from->path, &v->memory, &path);
+	const struct survey_folder *from = e->from, *to = e->to;
 
-	if (err != 0)
-		return err;
-	to = survey_find(&v->survey[TARGET], path);
-	if (to != NULL && !can_open(to))
-		to = NULL;
 	*p = (struct verify_pair){ .folder = { from, to }, .source_path = verify_keep(&v->memory, from->path),
-		.target_path = verify_keep(&v->memory, path) };
+		.target_path = verify_keep(&v->memory, e->path) };
 	if (p->source_path == NULL || p->target_path == NULL)
 		return PROTO_ERR_NOMEM;
 	/* Another folder of the source has the same name: only the first one of them is copied. */
-	if (v->pair_n != 0 && strcmp(v->pair[v->pair_n - 1].source_path, p->source_path) == 0)
+	if (e->twin)
 		p->folder[TARGET] = NULL;
 	else if (to != NULL)
 		used[to - v->survey[TARGET].folder] = true;
@@ -332,25 +320,38 @@ static int plan_extra(struct verify *v, const struct survey_folder *to)
 {
 	struct verify_pair *p = &v->pair[v->pair_n];
 
-	if (!can_open(to) || (span_eq(to->path, SPAN("INBOX")) && to->messages == 0))
+	if (!survey_can_open(to) || (span_eq(to->path, SPAN("INBOX")) && to->messages == 0))
 		return 0;
 	*p = (struct verify_pair){ .folder = { NULL, to }, .source_path = "", .target_path = verify_keep(&v->memory, to->path) };
 	v->pair_n++;
 	return p->target_path != NULL ? 0 : PROTO_ERR_NOMEM;
 }
 
+static void fail_by_conflict(struct verify *v, const struct mapping *map)
+{
+	struct outcome why;
+	char words[400];
+
+	mapping_print_conflict(map, words, sizeof(words));
+	outcome_set(&why, RADIUS_MAILBOX, HEAL_OPERATOR, SOURCE, "%s", words);
+	verify_fail(v, &why);
+}
+
 static int plan(struct verify *v)
 {
 	const struct survey *from = &v->survey[SOURCE], *to = &v->survey[TARGET];
 	bool *used = calloc(to->folder_n + 1, sizeof(*used));
-	int err = 0;
+	struct mapping map;
+	int err = mapping_make(&map, v->spec->rules.folders, from, to, v->row, v->row_n, &v->memory);
 
 	v->pair = calloc(from->folder_n + to->folder_n + 1, sizeof(*v->pair));
 	if (v->pair == NULL || used == NULL)
 		err = PROTO_ERR_NOMEM;
+	if (err == 0 && map.conflict[0] != NULL)
+		fail_by_conflict(v, &map);
 	for (size_t i = 0; i < from->folder_n && err == 0; i++)
-		if (can_open(&from->folder[i]))
-			err = plan_pair(v, &from->folder[i], used);
+		if (!map.entry[i].level && !map.entry[i].excluded)
+			err = plan_pair(v, &map.entry[i], used);
 	for (size_t i = 0; i < to->folder_n && err == 0; i++)
 		if (!used[i])
 			err = plan_extra(v, &to->folder[i]);
@@ -361,14 +362,14 @@ static int plan(struct verify *v)
 
 static void begin_listing(struct verify *v)
 {
-	int err = plan(v);
+	int err = verify_ledger_mailbox(v);
 
 	if (err == 0)
-		err = verify_ledger_mailbox(v);
-	if (err != 0) {
+		err = plan(v);
+	if (err != 0)
 		verify_fail_proto(v, SOURCE, err);
+	if (v->step == VERIFY_ENDED)
 		return;
-	}
 	v->at = SIZE_MAX; /* next_folder() counts on from here */
 	next_folder(v);
 	verify_side_done(v);
@@ -461,6 +462,7 @@ struct verify *verify_new(const struct mailbox_env *env, const struct mailbox_sp
 	buf_init(&v->scratch, 128u << 10);
 	survey_init(&v->survey[SOURCE], SOURCE);
 	survey_init(&v->survey[TARGET], TARGET);
+	v->survey[SOURCE].all = folder_rules_all_namespaces(spec->rules.folders);
 	v->soon = timer_new(env->loop, tell_end, v);
 	if (v->soon == NULL) {
 		verify_free(&v);

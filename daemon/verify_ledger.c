@@ -265,7 +265,7 @@ static void explain_skip(void *arg, const struct ledger_skip *s)
 		}
 		return;
 	}
-	if (d == NULL || !x->valid[SOURCE])
+	if (s->uid == 0 || d == NULL || !x->valid[SOURCE])
 		return;
 	if (d->kind == VERIFY_MISSING && s->kind == SKIP_LEFT_OUT)
 		d->kind = VERIFY_LEFT_OUT;

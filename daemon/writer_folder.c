@@ -18,8 +18,13 @@ static bool send_create(struct lane *l, size_t i)
 {
 	struct folder *f = &l->pass->folder[i];
 	uint32_t tag;
+	int err;
 
-	if (writer_failed(l, session_folder(target_session(l), CMD_CREATE, f->target_wire, false, &tag)))
+	if (f->use != ROLE_NONE && peer_has(l->peer[TARGET], CAP_CREATE_SPECIAL_USE))
+		err = session_create(target_session(l), f->target_wire, role_name(f->use), &tag);
+	else
+		err = session_folder(target_session(l), CMD_CREATE, f->target_wire, false, &tag);
+	if (writer_failed(l, err))
 		return false;
 	session_set_user(target_session(l), tag, i);
 	l->writer.requests++;
@@ -48,13 +53,13 @@ static bool send_subscribes(struct lane *l)
 
 	for (; lane_is_first(l) && w->next_create == l->pass->folder_n && w->next_subscribe < from->subscribed_n && w->requests < REQUESTS_MAX;
 		w->next_subscribe++) {
-		struct span path = from->subscribed[w->next_subscribe];
+		struct span source_path = from->subscribed[w->next_subscribe], path;
 
-		if (survey_is_subscribed(to, path))
+		if (!mapping_subscription(&l->pass->mapping, source_path, &path) || survey_is_subscribed(to, path))
 			continue;
 		buf_reset(&w->wire);
 		if (name_from_path(&w->wire, path, &to->style) != 0) {
-			pass_leave_out_subscription(l->pass, path, "the target cannot have a folder of this name");
+			pass_leave_out_subscription(l->pass, source_path, "the target cannot have a folder of this name");
 			continue;
 		}
 		if (writer_failed(l, session_folder(target_session(l), CMD_SUBSCRIBE, buf_span(&w->wire), false, &tag)))
@@ -157,6 +162,15 @@ static void on_create_done(struct lane *l, const struct session_event *ev)
 
 	l->writer.requests--;
 	f->creating = false;
+	if (ev->resp.status.status != STATUS_OK && f->use != ROLE_NONE && peer_has(l->peer[TARGET], CAP_CREATE_SPECIAL_USE) &&
+		ev->resp.status.code != CODE_ALREADYEXISTS) {
+		/* [USEATTR] (RFC 6154 section 3), or another reason: as an ordinary folder, then. */
+		f->use = ROLE_NONE;
+		f->on_target = false;
+		writer_wish(l, f, &f->create_wanted);
+		pass_pump(l->pass);
+		return;
+	}
 	if (ev->resp.status.status != STATUS_OK) {
 		outcome_of_reply(&why, TARGET, CMD_CREATE, &ev->resp.status);
 		if (why.radius == RADIUS_FOLDER)

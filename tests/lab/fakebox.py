@@ -97,13 +97,15 @@ class Box:
     `mechanisms`: of SASL, as offered; a login on behalf of another (PLAIN) is always possible.
     `append_delay`: seconds between having a message and storing it; it is stored even when the client has gone.
     `first_uid`, `first_uidvalidity`: where the numbers of new folders begin, so that those of two boxes differ.
-    `keeps_uidvalidity`: False: another one for each connection."""
+    `keeps_uidvalidity`: False: another one for each connection.
+    `namespaces`: what NAMESPACE answers, as bytes, in place of `prefix` and `separator`; `quota`: the list of resources, b"STORAGE 10 512"."""
 
     def __init__(self, users=None, without=(), extra=(), separator="/", prefix="", starttls=False, hook=None,
                  append_answer=None, before_literal=None, stop_reading_at=None, append_delay=0, keep=1 << 20,
                  greeting="ready", trickle=None, mechanisms=("PLAIN", "LOGIN"), first_uid=1, first_uidvalidity=1000,
-                 keeps_uidvalidity=True):
+                 keeps_uidvalidity=True, namespaces=None, quota=None):
         self.mechanisms = mechanisms
+        self.namespaces, self.quota = namespaces, quota
         self.users, self.separator, self.prefix, self.starttls = users, separator, prefix, starttls
         self.capabilities = [c for c in CAPABILITIES if c not in without] + list(extra)
         self.hook, self.append_answer, self.before_literal = hook, append_answer, before_literal
@@ -289,7 +291,8 @@ class Session:
         return self.box.folders.get("INBOX" if name.upper() == "INBOX" else name)
 
     async def do_namespace(self, _):
-        await self.c.send(b"* NAMESPACE ((%s %s)) NIL NIL\r\n" % (quote(self.box.prefix), quote(self.box.separator)))
+        own = b"((%s %s)) NIL NIL" % (quote(self.box.prefix), quote(self.box.separator))
+        await self.c.send(b"* NAMESPACE %s\r\n" % (self.box.namespaces or own))
         return b"OK done"
 
     async def do_enable(self, words):
@@ -343,7 +346,16 @@ class Session:
     async def do_create(self, words):
         if self.find(words[0]):
             return b"NO [ALREADYEXISTS] it exists"
-        self.box.folder(words[0].decode().rstrip(self.box.separator))
+        attributes = [a.decode() for a in words[1][1]] if len(words) > 1 else ()
+        if attributes and "CREATE-SPECIAL-USE" not in self.box.capabilities:
+            return b"BAD too many words"
+        self.box.folder(words[0].decode().rstrip(self.box.separator), attributes=attributes)
+        return b"OK done"
+
+    async def do_getquotaroot(self, words):
+        if not self.find(words[0]):
+            return b"NO [NONEXISTENT] no such folder"
+        await self.c.send(b'* QUOTAROOT %s "all of it"\r\n* QUOTA "all of it" (%s)\r\n' % (words[0], self.box.quota or b""))
         return b"OK done"
 
     async def do_delete(self, words):

@@ -77,15 +77,36 @@ def test_from_cyrus_in_the_alternate_namespace(case):
 def test_what_cyrus_does_not_take_is_said(case):
     old, new = shared.old(), cyrus(case, 0)
     user = shared.user(old)
-    folders = [corpus.Folder(("INBOX",), [corpus.Message(b"X"), corpus.Message(b"Subject: one\r\n\r\nbody\r\n")]),
-               corpus.Folder((REFUSED[3],), [corpus.Message(b"Subject: two\r\n\r\nbody\r\n")])]
+    one = corpus.Message(b"Subject: one\r\nMessage-ID: <one@example.org>\r\n\r\nbody\r\n")
+    folders = [corpus.Folder(("INBOX",), [corpus.Message(b"X"), one])]
+    folders += [corpus.Folder((name,), [corpus.Message(b"Subject: %d\r\nMessage-ID: <%d@example.org>\r\n\r\nbody\r\n" % (i, i))]) for i, name in enumerate(REFUSED)]
     fill.fill(old, user, shared.password(user), folders)
     case.pair(old, new, [login(user, shared.password(user), "ann", "x")])
     program = case.run("once").exits(1)
     assert program.lines(r'folder "INBOX", UID 1: a message is left out: NO Message contains invalid header'), program.err
-    assert program.lines(r'folder "semi;colon": the folder is left out: NO Invalid mailbox name'), program.err
+    assert program.lines(r'folder "semi;colon": the folder is called "semi_colon" on the target: the target does not take its name'), program.err
     found = read(new, "ann")
-    assert [len(m) for m in found.folders.values()] == [1], found.folders
+    right = ("INBOX", "50_ off", "back_slash", "say _hi_", "semi_colon", "_12_")
+    assert {path: len(messages) for path, messages in found.folders.items()} == {(name,): 1 for name in right}, found.folders
+    # Without the ledger the same names are found again.
+    case.forget()
+    case.run("once").exits(1)
+    assert read(new, "ann").folders == found.folders
+
+
+def test_made_for_its_role(case):
+    """Cyrus has CREATE-SPECIAL-USE, and tells what it has made so; then mail from elsewhere finds it by that."""
+    old, new = shared.old(), cyrus(case, 0)
+    first, second = shared.user(old), shared.user(old)
+    one, two = (corpus.Message(b"Subject: %s\r\n\r\nbody\r\n" % w) for w in (b"one", b"two"))
+    fill.fill(old, first, shared.password(first), [corpus.Folder(("Gesendet",), [one])])
+    fill.fill(old, second, shared.password(second), [corpus.Folder(("Sent Items",), [two]), corpus.Folder(("Sent Items", "2019"), [two])])
+    for user in (first, second):
+        case.pair(old, new, [login(user, shared.password(user), "ann", "x")])
+        case.forget() if case.state.exists() else None
+        case.run("once").exits(0)
+    found = read(new, "ann")
+    assert {path: len(messages) for path, messages in found.folders.items() if messages} == {("Gesendet",): 2, ("Gesendet", "2019"): 1}, found.folders
 
 
 def test_killed_in_the_middle_of_a_copy_to_cyrus(case):
