@@ -173,7 +173,7 @@ def test_usage(case):
 
 def test_help_and_version(case):
     overview = case.run("help").exits(0).out
-    for command in ("copy", "once", "daemon", "check", "status", "report"):
+    for command in ("copy", "once", "daemon", "check", "status", "report", "retry", "pause", "resume", "finish"):
         assert command in overview
         text = case.run("help", command).exits(0).out
         assert "godwit " + command in text

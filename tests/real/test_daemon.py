@@ -1,9 +1,10 @@
 """The service: passes, what it tells the service manager, stops, and two of them at once."""
 
 import socket
+import threading
 
 from func import fakes, shared
-from func.case import assert_equal, login
+from func.case import assert_equal, login, site
 from lab import corpus, fill
 from lab.corpus import Message
 from lab.fakeimapd import mailbox
@@ -97,3 +98,32 @@ def test_a_parked_mailbox_does_not_keep_the_daemon_from_others(case):
     assert dict(case.ledger("SELECT name, state FROM mailboxes"))["m/" + bad] == "parked"
 
 
+def test_paused_resumed_and_finished_between_real_servers(case):
+    old, new = shared.old(), shared.new()
+    user = shared.user(old, new)
+    fill.fill(old, user, shared.password(user), corpus.large(200, 20000, most=40000))
+    fill.fill(new, user, shared.password(user), corpus.small(3, seed=9))  # so that no UID is that of the other side
+    own = shared.read(new, user).folders[("INBOX",)]
+    tap = case.tap(new.imaps_port)
+    case.pair(site(old), site(new, port=tap.port), [login(user)], pass_interval="1h", settle="10ms")
+    answers, answered = [], threading.Event()
+
+    def pause():
+        answers.append(case.run("pause", "-c", str(case.config), "m/" + user))
+        answered.set()
+
+    # Nothing reaches the target until the order has been answered.
+    tap.at("up", 2 << 20, pause)
+    daemon = case.start("daemon")
+    daemon.wait_for("paused by the operator")
+    assert answered.wait(60) and answers[0].out == "m/%s: being stopped, then paused\n" % user
+    assert 3 < len(shared.read(new, user).folders[("INBOX",)]) < 203
+    case.run("resume", "-c", str(case.config), "m/" + user).exits(0)
+    daemon.wait_for("synced: ")
+    with Client.to(old, user, shared.password(user)) as client:
+        fill.append(client, ("INBOX",), [Message(b"Subject: late\r\n\r\nlate\r\n", ("\\Seen",))])
+    case.run("finish", "-c", str(case.config), "m/" + user).exits(0)
+    daemon.wait_for("done: no more passes will come")
+    daemon.terminate().exits(0)
+    found = shared.read(new, user).folders[("INBOX",)]
+    assert found[:3] == own and sorted(e.digest for e in found[3:]) == sorted(e.digest for e in shared.read(old, user).folders[("INBOX",)])
