@@ -134,7 +134,12 @@ def test_what_waits_is_held_where_it_waits(case):
     boxes = {name: (fakes.box(2), target()) for name in ("ann", "carl", "dora")}
     boxes["bob"] = fakes.box(2, users={}), target()     # cannot log in
     boxes["emil"] = fakes.box(2), target(hook=gate)     # has the only slot, until the gate is open
-    boxes["fritz"] = fakes.box(2), target()
+
+    def behind_emil(name, _number, _line):
+        if name in ("LOGIN", "AUTHENTICATE"):
+            gate.reached.wait(60)
+
+    boxes["fritz"] = fakes.box(2, hook=behind_emil), target()
     users(case, boxes, max_mailboxes=1)
     daemon = case.start("daemon")
     assert gate.reached.wait(60)
