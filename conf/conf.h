@@ -70,6 +70,7 @@ struct conf_migration {
 	const char *mailboxes;		/* the mailbox list: mailboxes_load() */
 	enum conf_deletions deletions;
 	int max_deletions;		/* percent of a folder */
+	bool repair_echoes;
 	enum conf_special_use special_use;
 	struct conf_list map;		/* what they say is checked by who uses them */
 	struct conf_list include;

@@ -15,7 +15,7 @@ enum { OPT_FORMAT = COMMAND_OPTION_OWN, OPT_MIGRATION, OPT_LEDGER };
 /* What can be said of a mailbox: as of its last complete pass, and never better than the truth. */
 #define VERDICTS(X)                                                                                                    \
 	X(COMPLETE, "complete")                                                                                        \
-	X(CHANGED, "complete, with changes") /* nothing is missing, but messages were altered or repaired */           \
+	X(CHANGED, "complete, with changes") /* nothing is missing, but messages were altered, repaired, or there twice */           \
 	X(INCOMPLETE, "incomplete")          /* something was left out */                                              \
 	X(UNDER_WAY, "under way")            /* a pass is due, or is being made */                                     \
 	X(HELD, "waits for a person")                                                                                  \
@@ -61,7 +61,7 @@ static enum verdict verdict_of(const struct overview_row *row)
 	case MAILBOX_DONE:
 		if (row->m.skips[SKIP_LEFT_OUT] != 0)
 			return VERDICT_INCOMPLETE;
-		return row->m.skips[SKIP_ALTERED] + row->m.skips[SKIP_REPAIRED] != 0 ? VERDICT_CHANGED : VERDICT_COMPLETE;
+		return row->m.skips[SKIP_ALTERED] + row->m.skips[SKIP_REPAIRED] + row->m.skips[SKIP_ECHO] != 0 ? VERDICT_CHANGED : VERDICT_COMPLETE;
 	case MAILBOX_HELD:
 		return VERDICT_HELD;
 	case MAILBOX_FAILED:
@@ -133,7 +133,7 @@ static void text_folder(struct report *r, const struct ledger_folder *f, const u
 	table_cell(stdout, f->source_path, 31, false);
 	text_number(f->copied);
 	text_number(f->adopted);
-	for (int k = 0; k < SKIP_KIND_N; k++)
+	for (int k = 0; k <= SKIP_REPAIRED; k++) /* there is no room for echoes: they are named below */
 		text_number(skips[k]);
 	putchar('\n');
 	if (strcmp(f->source_path, f->target_path) != 0) {
@@ -190,7 +190,7 @@ static void csv_number(uint64_t n)
 static void csv_begin(struct report *r)
 {
 	(void)r;
-	fputs("row,mailbox,verdict,state,folder,target_folder,uid,message_id,internaldate,size,copied,adopted,left_out,altered,repaired,"
+	fputs("row,mailbox,verdict,state,folder,target_folder,uid,message_id,internaldate,size,copied,adopted,left_out,altered,repaired,echoes,"
 	      "bytes,last_synced,reason\r\n", stdout);
 }
 
@@ -249,7 +249,7 @@ static void csv_item(struct report *r, const struct ledger_skip *s)
 	putchar(',');
 	if (s->size != 0)
 		printf("%llu", (unsigned long long)s->size);
-	fputs(",,,,,,,,", stdout);
+	fputs(",,,,,,,,,", stdout);
 	csv_text(s->reason);
 	fputs("\r\n", stdout);
 }
@@ -276,6 +276,7 @@ static void put_counts(struct record *j, uint64_t copied, uint64_t adopted, cons
 	record_number(j, "left_out", skips[SKIP_LEFT_OUT]);
 	record_number(j, "altered", skips[SKIP_ALTERED]);
 	record_number(j, "repaired", skips[SKIP_REPAIRED]);
+	record_number(j, "echoes", skips[SKIP_ECHO]);
 }
 
 static void json_mailbox(struct report *r)

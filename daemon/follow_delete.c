@@ -4,34 +4,19 @@
  */
 #include <stdio.h>
 
+#include "asking.h"
 #include "err.h"
 #include "follow.h"
 #include "log.h"
 #include "pass.h"
 
 #define LEAST 10     /* messages that may always go */
-#define SET_MAX 7000 /* bytes of a UID set in one command */
 
 void follow_on_search(struct pass *p, struct following *g, const struct resp *r)
 {
-	int err = 0;
+	int err;
 
-	if (r->kind == RESP_ESEARCH) {
-		/* Without ALL there is none. */
-		g->searched = r->esearch.uid;
-		if (r->esearch.has_all)
-			err = uidset_parse(&g->there, r->esearch.all);
-	} else {
-		struct span rest = r->search.numbers;
-
-		g->searched = true;
-		while (rest.n != 0 && err == 0) {
-			size_t end = span_find(rest, ' ');
-
-			err = uidset_parse(&g->there, span_first(rest, end));
-			rest = end == SIZE_MAX ? SPAN_NONE : span_from(rest, end + 1);
-		}
-	}
+	g->searched = asking_found(r, &g->there, &err);
 	if (err == PROTO_ERR_NOMEM)
 		pass_fail_proto(p, SOURCE, err);
 	else if (err != 0 && !g->failed)
@@ -157,8 +142,8 @@ static int expunge(struct pass *p, struct following *g)
 	uint32_t tag;
 	int err;
 
-	buf_init(&text, SET_MAX * 2);
-	err = uidset_print(&g->set, &text, &g->at, SET_MAX);
+	buf_init(&text, ASKING_LINE * 2);
+	err = uidset_print(&g->set, &text, &g->at, ASKING_LINE);
 	if (err == 0)
 		err = session_store(target_session(p), buf_span(&text), "+FLAGS.SILENT", SPAN("\\Deleted"), &tag);
 	if (err == 0) {

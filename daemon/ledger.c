@@ -98,6 +98,7 @@ static void answer(struct request *r)
 			r->fn.known(r->arg, r->err, r->answer.known, r->err == 0 ? r->answer.n : 0, &r->answer.followed);
 		break;
 	case REQUEST_LOAD_SETS:
+	case REQUEST_LOAD_SETS_AFTER:
 		if (r->fn.sets != NULL)
 			r->fn.sets(r->arg, r->err, r->answer.source_uids, r->answer.target_uids,
 				r->err == 0 ? r->answer.n : 0);
@@ -448,6 +449,27 @@ void ledger_load_known(struct ledger *l, int64_t folder, ledger_known_fn *fn, vo
 
 	r->fn.known = fn;
 	r->id = folder;
+	enqueue(l, r);
+}
+
+void ledger_load_sets_after(struct ledger *l, int64_t folder, int64_t batch, ledger_sets_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_LOAD_SETS_AFTER, arg);
+
+	r->fn.sets = fn;
+	r->id = folder;
+	r->after = batch;
+	enqueue(l, r);
+}
+
+void ledger_save_echoes(struct ledger *l, int64_t folder, const struct ledger_echoes *e, ledger_done_fn *fn, void *arg)
+{
+	struct request *r = request_new(REQUEST_SAVE_ECHOES, arg);
+
+	r->fn.done = fn;
+	r->id = folder;
+	r->rows.echoes = request_alloc(r, 1, sizeof(*e));
+	*r->rows.echoes = *e;
 	enqueue(l, r);
 }
 

@@ -47,7 +47,8 @@ const char *mailbox_state_name(enum mailbox_state s);
 #define SKIP_KINDS(X)                                                                                                  \
 	X(LEFT_OUT, "left out") /* it is not on the target, or the folder is not */                                    \
 	X(ALTERED, "altered")   /* it is, but something of it could not be kept: a flag, the date */                   \
-	X(REPAIRED, "repaired") /* it is, with bytes that were changed so that the target takes it */
+	X(REPAIRED, "repaired") /* it is, with bytes that were changed so that the target takes it */                    \
+	X(ECHO, "echo")         /* it was there twice: an APPEND from before a break was carried out behind the next one */
 enum skip_kind {
 #define X(name, text) SKIP_##name,
 	SKIP_KINDS(X)
@@ -71,6 +72,14 @@ struct ledger_mailbox {
 	bool finishing;        /* the next pass that leaves nothing out is the last one */
 };
 
+struct ledger_echoes {               /* APPENDs that were under way at a break, and may land when they were sent again */
+	uint32_t floor;              /* what they store has no target UID below it; 0: there are none */
+	uint32_t next;               /* nor is it a source UID from this one on */
+	int64_t batch;               /* nor is it in a batch up to this one */
+	uint32_t sends;              /* how often each of them was sent in vain, at most */
+	uint32_t looks;              /* 0: nobody is to look for them any more; else see sweep.h */
+};
+
 struct ledger_folder {
 	int64_t id;                  /* 0: new */
 	int64_t mailbox;             /* id */
@@ -83,6 +92,10 @@ struct ledger_folder {
 	uint32_t source_uidnext;
 	uint64_t source_modseq;
 	uint64_t copied, adopted;
+	uint32_t open_floor;         /* open: what this pass stores has no target UID below it; 0: not known */
+	uint32_t open_next;          /* open: the source's UIDNEXT when it began */
+	int64_t last_batch;          /* open: as of ledger_load_folders(); not written */
+	struct ledger_echoes echoes;
 };
 
 struct ledger_batch {
@@ -177,6 +190,10 @@ void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool 
 void ledger_add_batches(struct ledger *l, const struct ledger_batch *rows, size_t n, ledger_done_fn *fn, void *arg);
 /* The recorded sets with any source UID >= source_from or target UID >= target_from: what is above source_next and above the floor. */
 void ledger_load_sets(struct ledger *l, int64_t folder, uint32_t source_from, uint32_t target_from, ledger_sets_fn *fn, void *arg);
+/* The same, of batches after this one, whatever their UIDs. */
+void ledger_load_sets_after(struct ledger *l, int64_t folder, int64_t batch, ledger_sets_fn *fn, void *arg);
+/* Writes this part of the folder's row. */
+void ledger_save_echoes(struct ledger *l, int64_t folder, const struct ledger_echoes *e, ledger_done_fn *fn, void *arg);
 /* All that was brought into the folder. */
 void ledger_load_known(struct ledger *l, int64_t folder, ledger_known_fn *fn, void *arg);
 /* Between it and ledger_load_known() no batch was added to the folder. What was tried before is in it. */

@@ -21,6 +21,8 @@ enum request_kind {
 	REQUEST_SAVE_FOLDER,
 	REQUEST_ADD_BATCHES,
 	REQUEST_LOAD_SETS,
+	REQUEST_LOAD_SETS_AFTER,
+	REQUEST_SAVE_ECHOES,
 	REQUEST_LOAD_KNOWN,
 	REQUEST_SAVE_FOLLOW,
 	REQUEST_SAVE_TRIED,
@@ -53,9 +55,11 @@ struct request {
 		struct ledger_skip *skips;
 		struct ledger_follow *follow;
 		struct ledger_tried *tried;
+		struct ledger_echoes *echoes;
 	} rows;
 	size_t n;            /* of rows */
 	int64_t id;          /* of the mailbox or folder that is asked for */
+	int64_t after;       /* batch */
 	const char *path;
 	uint32_t source_from, target_from;
 	bool forget;
@@ -79,7 +83,8 @@ enum statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
 	ST_MAILBOX_NEW, ST_MAILBOX_FIND, ST_MAILBOX_SKIPS, ST_MAILBOX_SAVE, ST_MAILBOX_SAVE_NEW, ST_MAILBOX_COUNT,
 	ST_FOLDER_LIST, ST_FOLDER_SAVE, ST_FOLDER_NEW, ST_FOLDER_FORGET, ST_FOLDER_RECOUNT, ST_FOLDER_MOVE,
-	ST_BATCH_NEW, ST_BATCH_LIST, ST_BATCH_KNOWN,
+	ST_FOLDER_ECHOES,
+	ST_BATCH_NEW, ST_BATCH_LIST, ST_BATCH_AFTER, ST_BATCH_KNOWN,
 	ST_FOLLOW_FORGET, ST_FOLLOW_LOAD, ST_FOLLOW_SAVE, ST_FOLLOW_MARK, ST_FOLLOW_TRIED,
 	ST_SKIP_NEW, ST_SKIP_NAME, ST_SKIP_CLEAR,
 	ST_N
@@ -94,7 +99,7 @@ struct ledger_db {
 };
 
 extern const char ledger_schema[];
-#define LEDGER_VERSION 5 /* of the schema */
+#define LEDGER_VERSION 6 /* of the schema */
 /* What makes version i + 1 out of version i. */
 extern const char *const ledger_upgrades[LEDGER_VERSION];
 

@@ -155,9 +155,10 @@ static struct ledger_mailbox mailbox_of(sqlite3_stmt *st)
 		.copied = count(st, 8),
 		.adopted = count(st, 9),
 		.bytes = count(st, 10),
-		.skips = { [SKIP_LEFT_OUT] = count(st, 11), [SKIP_ALTERED] = count(st, 12), [SKIP_REPAIRED] = count(st, 13) },
-		.paused = count(st, 14) != 0,
-		.finishing = count(st, 15) != 0,
+		.skips = { [SKIP_LEFT_OUT] = count(st, 11), [SKIP_ALTERED] = count(st, 12), [SKIP_REPAIRED] = count(st, 13),
+			[SKIP_ECHO] = count(st, 14) },
+		.paused = count(st, 15) != 0,
+		.finishing = count(st, 16) != 0,
 	};
 }
 
@@ -166,12 +167,13 @@ static struct ledger_mailbox mailbox_of(sqlite3_stmt *st)
 	" (SELECT count(*) FROM skips WHERE mailbox = m.id"
 #define MAILBOX_KINDS                                                                                                  \
 	" AND kind = 'left out'), (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'altered'),"            \
-	" (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'repaired')"
+	" (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'repaired'),"                                   \
+	" (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'echo')"
 #define MAILBOX_END " FROM mailboxes m WHERE ?1 IS NULL OR name = ?1 ORDER BY name"
 
 int ledger_read_mailboxes(struct ledger_reader *r, const char *name, ledger_mailbox_row *fn, void *arg)
 {
-	const char *words = r->version == 1 ? MAILBOX "), 0, 0, 0, 0" MAILBOX_END :
+	const char *words = r->version == 1 ? MAILBOX "), 0, 0, 0, 0, 0" MAILBOX_END :
 		r->version < 4 ? MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END :
 				 MAILBOX MAILBOX_KINDS ", paused, finishing" MAILBOX_END;
 	sqlite3_stmt *st;

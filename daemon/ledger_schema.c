@@ -30,6 +30,12 @@
 #define TRIED "tried TEXT NOT NULL DEFAULT ''"
 #define TRIED_AT "target_modseq INTEGER NOT NULL DEFAULT 0"
 
+/* What a break leaves behind. */
+#define ECHO_COLUMNS(X)                                                                                                \
+	X("open_floor") X("open_next") X("echo_floor") X("echo_next") X("echo_batch") X("echo_sends") X("echo_looks")
+#define NEW_COLUMN(name) "	" name " INTEGER NOT NULL DEFAULT 0,\n"
+#define ADD_COLUMN(name) "ALTER TABLE folders ADD COLUMN " name " INTEGER NOT NULL DEFAULT 0;\n"
+
 const char ledger_schema[] =
 	"CREATE TABLE mailboxes (\n"
 	"	id INTEGER PRIMARY KEY,\n"
@@ -62,6 +68,7 @@ const char ledger_schema[] =
 	"	source_modseq INTEGER NOT NULL,\n"
 	"	copied INTEGER NOT NULL DEFAULT 0,\n"
 	"	adopted INTEGER NOT NULL DEFAULT 0,\n"
+	ECHO_COLUMNS(NEW_COLUMN)
 	"	UNIQUE (mailbox, source_path, target_path)\n"
 	");\n"
 
@@ -100,4 +107,6 @@ const char *const ledger_upgrades[LEDGER_VERSION] = {
 	/* What a break leaves in doubt. */
 	[4] = "ALTER TABLE follows ADD COLUMN " TRIED ";\n"
 	      "ALTER TABLE follows ADD COLUMN " TRIED_AT ";\n",
+	/* Echoes are looked for. */
+	[5] = ECHO_COLUMNS(ADD_COLUMN),
 };

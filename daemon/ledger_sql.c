@@ -35,16 +35,23 @@ static const char *const sql[ST_N] = {
 			     " WHERE id = (SELECT mailbox FROM folders WHERE id = ?1)",
 	[ST_FOLDER_LIST] =
 		"SELECT id, source_path, target_path, source_uidvalidity, target_uidvalidity, source_next, floor, open,"
-		" source_messages, source_uidnext, source_modseq, copied, adopted FROM folders WHERE mailbox = ?1"
-		" ORDER BY id",
+		" source_messages, source_uidnext, source_modseq, copied, adopted, open_floor, open_next, echo_floor, echo_next,"
+		" echo_batch, echo_sends, echo_looks,"
+		" CASE WHEN open THEN (SELECT coalesce(max(b.id), 0) FROM batches b WHERE b.folder = folders.id) ELSE 0 END"
+		" FROM folders WHERE mailbox = ?1 ORDER BY id",
 	[ST_FOLDER_SAVE] =
 		"UPDATE folders SET source_uidvalidity = ?4, target_uidvalidity = ?5, source_next = ?6, floor = ?7, open = ?8,"
-		" source_messages = ?9, source_uidnext = ?10, source_modseq = ?11"
+		" source_messages = ?9, source_uidnext = ?10, source_modseq = ?11, open_floor = ?12, open_next = ?13,"
+		" echo_floor = ?14, echo_next = ?15, echo_batch = ?16, echo_sends = ?17, echo_looks = ?18"
 		" WHERE mailbox = ?1 AND source_path = ?2 AND target_path = ?3 RETURNING id",
 	[ST_FOLDER_NEW] =
 		"INSERT INTO folders (mailbox, source_path, target_path, source_uidvalidity, target_uidvalidity,"
-		" source_next, floor, open, source_messages, source_uidnext, source_modseq)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
+		" source_next, floor, open, source_messages, source_uidnext, source_modseq, open_floor, open_next,"
+		" echo_floor, echo_next, echo_batch, echo_sends, echo_looks)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) RETURNING id",
+	[ST_FOLDER_ECHOES] =
+		"UPDATE folders SET echo_floor = ?14, echo_next = ?15, echo_batch = ?16, echo_sends = ?17, echo_looks = ?18"
+		" WHERE id = ?1",
 	[ST_FOLDER_FORGET] = "DELETE FROM batches WHERE folder = ?1",
 	[ST_FOLDER_RECOUNT] = "UPDATE folders SET copied = ?2, adopted = ?3 WHERE id = ?1",
 	[ST_FOLDER_MOVE] =
@@ -69,6 +76,7 @@ static const char *const sql[ST_N] = {
 	/* The folder is said twice: so each half is served by its own index. */
 	[ST_BATCH_LIST] = "SELECT source_uids, target_uids FROM batches WHERE (folder = ?1 AND source_hi >= ?2)"
 			  " OR (folder = ?1 AND target_hi >= ?3) ORDER BY id",
+	[ST_BATCH_AFTER] = "SELECT source_uids, target_uids FROM batches WHERE folder = ?1 AND id > ?2 ORDER BY id",
 	[ST_SKIP_NEW] =
 		"INSERT OR REPLACE INTO skips (mailbox, folder_path, uid, folder, message_id, reason, kind, internaldate, size)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -433,11 +441,35 @@ static int load_folders(struct ledger_db *db, struct request *r)
 			.source_uidnext = (uint32_t)sqlite3_column_int64(st, 9),
 			.source_modseq = (uint64_t)sqlite3_column_int64(st, 10),
 			.copied = (uint64_t)sqlite3_column_int64(st, 11),
-			.adopted = (uint64_t)sqlite3_column_int64(st, 12) };
+			.adopted = (uint64_t)sqlite3_column_int64(st, 12),
+			.open_floor = (uint32_t)sqlite3_column_int64(st, 13),
+			.open_next = (uint32_t)sqlite3_column_int64(st, 14),
+			.echoes = { .floor = (uint32_t)sqlite3_column_int64(st, 15),
+				.next = (uint32_t)sqlite3_column_int64(st, 16),
+				.batch = sqlite3_column_int64(st, 17),
+				.sends = (uint32_t)sqlite3_column_int64(st, 18),
+				.looks = (uint32_t)sqlite3_column_int64(st, 19) },
+			.last_batch = sqlite3_column_int64(st, 20) };
 	}
 	err = rc == SQLITE_DONE ? LEDGER_OK : failed(db);
 	sqlite3_reset(st);
 	return err;
+}
+
+static void bind_echoes(sqlite3_stmt *st, const struct ledger_echoes *e)
+{
+	number(st, 14, e->floor);
+	number(st, 15, e->next);
+	number(st, 16, e->batch);
+	number(st, 17, e->sends);
+	number(st, 18, e->looks);
+}
+
+static int save_echoes(struct ledger_db *db, struct request *r)
+{
+	number(db->st[ST_FOLDER_ECHOES], 1, r->id);
+	bind_echoes(db->st[ST_FOLDER_ECHOES], r->rows.echoes);
+	return run_on(db, db->st[ST_FOLDER_ECHOES], "folder", r->id);
 }
 
 static void bind_folder(sqlite3_stmt *st, const struct ledger_folder *f)
@@ -453,6 +485,9 @@ static void bind_folder(sqlite3_stmt *st, const struct ledger_folder *f)
 	number(st, 9, f->source_messages);
 	number(st, 10, f->source_uidnext);
 	number(st, 11, (int64_t)f->source_modseq);
+	number(st, 12, f->open_floor);
+	number(st, 13, f->open_next);
+	bind_echoes(st, &f->echoes);
 }
 
 static int save_folder(struct ledger_db *db, struct request *r)
@@ -555,12 +590,14 @@ static void grow_sets(struct request *r)
 
 static int load_sets(struct ledger_db *db, struct request *r)
 {
-	sqlite3_stmt *st = db->st[ST_BATCH_LIST];
+	bool after = r->kind == REQUEST_LOAD_SETS_AFTER;
+	sqlite3_stmt *st = db->st[after ? ST_BATCH_AFTER : ST_BATCH_LIST];
 	int rc, err;
 
 	number(st, 1, r->id);
-	number(st, 2, r->source_from);
-	number(st, 3, r->target_from);
+	number(st, 2, after ? r->after : r->source_from);
+	if (!after)
+		number(st, 3, r->target_from);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		if (r->answer.n == r->answer.size)
 			grow_sets(r);
@@ -705,7 +742,10 @@ static int work_one(struct ledger_db *db, struct request *r)
 			err = add_batch(db, &r->rows.batches[i]);
 		return err;
 	case REQUEST_LOAD_SETS:
+	case REQUEST_LOAD_SETS_AFTER:
 		return load_sets(db, r);
+	case REQUEST_SAVE_ECHOES:
+		return save_echoes(db, r);
 	case REQUEST_LOAD_KNOWN:
 		return load_known(db, r);
 	case REQUEST_SAVE_FOLLOW:

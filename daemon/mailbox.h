@@ -37,6 +37,7 @@ struct mailbox_env {
 struct mailbox_rules {
 	bool mirror_deletions;   /* what vanishes from the source is expunged on the target */
 	uint32_t max_deletions;  /* percent of a folder */
+	bool repair_echoes;      /* what landed twice is expunged on the target */
 	const struct folder_rules *folders; /* which are taken along, and where they go; NULL: all, as they are */
 };
 

@@ -159,14 +159,28 @@ static void name_or_end(struct pass *p)
 		pass_end(p);
 }
 
+static void sweep_or_name(struct pass *p)
+{
+	if (!sweep_begin(p))
+		name_or_end(p);
+}
+
+/* All mail is where it belongs, and one lane is enough for what is left. */
+static bool is_afterwards(const struct pass *p)
+{
+	return p->step == PASS_FOLLOW || p->step == PASS_SWEEP || p->step == PASS_NAME;
+}
+
 void pass_check_end(struct pass *p)
 {
 	if (p->step == PASS_DRAIN && !any_lane(p, lane_is_under_way) && !any_lane(p, lane_is_recording))
 		pass_end(p);
 	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy) &&
 		!any_lane(p, lane_is_reading) && !follow_begin(p))
-		name_or_end(p);
+		sweep_or_name(p);
 	else if (p->step == PASS_FOLLOW && p->follow.done == p->follow.n)
+		sweep_or_name(p);
+	else if (p->step == PASS_SWEEP && p->sweep.over)
 		name_or_end(p);
 	else if (p->step == PASS_NAME && p->naming.over)
 		pass_end(p);
@@ -195,7 +209,7 @@ void pass_fail(struct pass *p, const struct outcome *why)
 	if ((p->step != PASS_DRAIN && p->step != PASS_NAME) || why->radius == RADIUS_RUN)
 		p->outcome = *why;
 	/* A message whose rest will not come cannot be finished: its connection is given up. */
-	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || p->step == PASS_FOLLOW || p->step == PASS_NAME || !any_lane(p, lane_is_under_way) || is_stuck(p))
+	if (why->radius == RADIUS_RUN || p->step == PASS_SURVEY || is_afterwards(p) || !any_lane(p, lane_is_under_way) || is_stuck(p))
 		pass_end(p);
 	else if (p->step == PASS_COPY)
 		drain(p);
@@ -223,7 +237,7 @@ void pass_stop(struct pass *p, bool now)
 		return;
 	if (p->step != PASS_NAME)
 		outcome_set(&p->outcome, RADIUS_CONNECTION, HEAL_TIME, SOURCE, "stopped");
-	if (now || p->step == PASS_SURVEY || p->step == PASS_FOLLOW || p->step == PASS_NAME)
+	if (now || p->step == PASS_SURVEY || is_afterwards(p))
 		pass_end(p);
 	else if (p->step == PASS_COPY) {
 		drain(p);
@@ -239,7 +253,7 @@ static void lane_lost(struct lane *l, enum side side, const struct conn_failure 
 
 	outcome_of_failure(&why, side, AT_WORK, failure);
 	l->peer[side] = NULL;
-	if ((p->step == PASS_FOLLOW || p->step == PASS_NAME) && !lane_is_first(l))
+	if (is_afterwards(p) && !lane_is_first(l))
 		return; /* its work is done */
 	pass_fail(p, &why);
 	if (p->step == PASS_DRAIN && (side == TARGET || lane_is_stuck(l)))
@@ -452,7 +466,7 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 		return;
 	switch (ev->kind) {
 	case PEER_SESSION:
-		if ((p->step == PASS_FOLLOW || p->step == PASS_NAME) && !lane_is_first(l))
+		if (is_afterwards(p) && !lane_is_first(l))
 			break;
 		if (is_bye(p, side, ev->session))
 			break;
@@ -462,6 +476,8 @@ static void on_peer(struct lane *l, enum side side, const struct peer_event *ev)
 			survey_event(p, side, ev->session);
 		else if (p->step == PASS_FOLLOW)
 			follow_on(p, side, ev->session);
+		else if (p->step == PASS_SWEEP)
+			sweep_on(p, side, ev->session);
 		else if (p->step == PASS_NAME)
 			naming_on(p, side, ev->session);
 		else if (side == SOURCE)
@@ -609,6 +625,7 @@ static void pass_destroy(struct pass *p)
 		lane_free(&p->lane[i]);
 	work_done(&p->work);
 	follow_done(&p->follow);
+	sweep_done(&p->sweep);
 	arena_done(&p->memory);
 	free(p);
 }

@@ -5,6 +5,7 @@
  *                 target may refuse are tried
  *   PASS_COPY     lanes: source -> reader -> relay -> writer -> target -> batches -> ledger
  *   PASS_FOLLOW   what changed about messages that were brought before
+ *   PASS_SWEEP    echoes of what was under way at a break
  *   PASS_NAME     messages that were left out or altered are named for the report; what fails now is no failure of the pass
  *   PASS_DRAIN    no more is read; APPENDs under way are answered and recorded
  *   PASS_ENDED    told to the owner, once
@@ -22,6 +23,7 @@
 #include "mapping.h"
 #include "naming.h"
 #include "survey.h"
+#include "sweep.h"
 #include "work.h"
 
 enum folder_step {
@@ -78,7 +80,7 @@ struct folder {
 	unsigned windows;    /* APPENDs without their answer */
 };
 
-enum pass_step { PASS_SURVEY, PASS_COPY, PASS_FOLLOW, PASS_NAME, PASS_DRAIN, PASS_ENDED };
+enum pass_step { PASS_SURVEY, PASS_COPY, PASS_FOLLOW, PASS_SWEEP, PASS_NAME, PASS_DRAIN, PASS_ENDED };
 
 typedef void pass_began_fn(void *owner);
 typedef void pass_ended_fn(void *owner, const struct outcome *outcome);
@@ -115,6 +117,7 @@ struct pass {
 	size_t open_folders;           /* not yet complete or left out */
 	struct work_queue work;
 	struct follow follow;
+	struct sweep sweep;
 	struct naming naming;
 	uint64_t sent;                 /* counts the APPENDs and CREATEs of all lanes */
 	struct mailbox_progress progress;

@@ -47,6 +47,28 @@ static const struct ledger_folder *known_row(const struct pass *p, const struct 
 	return p->row_n != 0 ? bsearch(&f->row, p->row, p->row_n, sizeof(*p->row), row_order) : NULL;
 }
 
+/* APPENDs were under way at a break, and may land when what is missing has been looked for and sent again: in this pass, or behind it. */
+static void owe_sweep(struct folder *f, const struct ledger_folder *row, bool fence)
+{
+	struct ledger_echoes *e = &f->row.echoes;
+
+	if (e->floor == 0) {
+		e->floor = fence ? (f->on_target ? f->target_uidnext : 1) : row->floor > row->open_floor ? row->floor : row->open_floor;
+		/* Below it may be mail of the target's own, that looks like ours. */
+		if (!fence && row->open_floor == 0)
+			e->floor = 0;
+		e->batch = fence ? 0 : row->last_batch;
+	}
+	if (e->floor == 0)
+		return;
+	if (fence)
+		e->next = f->uidnext;
+	else if (row->open_next > e->next)
+		e->next = row->open_next;
+	e->sends++;
+	e->looks = SWEEP_LOOKS;
+}
+
 /* What the ledger knows, if it is still about the same folders (a changed UIDVALIDITY, or a target folder that is gone, is a fence). */
 static void take_row(struct pass *p, struct folder *f, const struct ledger_folder *row, const struct survey_folder *to)
 {
@@ -76,12 +98,17 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 			f->row.copied = f->row.adopted = 0;
 			f->row.target_uidvalidity = 0;
 			f->row.source_modseq = 0;
+			f->row.echoes = (struct ledger_echoes){ 0 };
 			log_event(LOG_FOLDER_FENCED, &ctx, "%s; what is on the target is looked at anew",
 				row->source_uidvalidity != f->uidvalidity ? "the source's UIDVALIDITY changed" :
 				!f->on_target ? "the folder is gone from the target" :
 						"the target's UIDVALIDITY changed");
 		}
+		if (row->open)
+			owe_sweep(f, row, fence);
 	}
+	f->row.open_floor = f->on_target ? f->target_uidnext : 1;
+	f->row.open_next = f->uidnext;
 	f->was_next = row == NULL || fence ? 1 : row->open ? f->uidnext : row->source_next;
 	f->was_modseq = f->row.source_modseq;
 	f->was_messages = f->row.source_messages;

@@ -369,7 +369,8 @@ static void add_servers(struct run *r)
 	for (size_t i = 0; i < r->conf->migration_n; i++) {
 		const struct conf_migration *m = &r->conf->migrations[i];
 		struct mailbox_rules rules = { .mirror_deletions = m->deletions == CONF_DELETIONS_MIRROR,
-			.max_deletions = (uint32_t)m->max_deletions, .folders = r->rules != NULL ? r->rules[i] : NULL };
+			.max_deletions = (uint32_t)m->max_deletions, .repair_echoes = m->repair_echoes,
+			.folders = r->rules != NULL ? r->rules[i] : NULL };
 		uint32_t migration = sched_add_migration(r->sched, m->name, (uint32_t)(m->source - r->conf->servers),
 			(uint32_t)(m->target - r->conf->servers));
 		sched_set_rules(r->sched, migration, &rules);

@@ -269,7 +269,7 @@ static void explain_skip(void *arg, const struct ledger_skip *s)
 		return;
 	if (d->kind == VERIFY_MISSING && s->kind == SKIP_LEFT_OUT)
 		d->kind = VERIFY_LEFT_OUT;
-	else if ((d->kind != VERIFY_ALTERED && d->kind != VERIFY_FLAGS) || s->kind == SKIP_LEFT_OUT)
+	else if ((d->kind != VERIFY_ALTERED && d->kind != VERIFY_FLAGS) || s->kind == SKIP_LEFT_OUT || s->kind == SKIP_ECHO)
 		return;
 	say(x, d, s->reason);
 }

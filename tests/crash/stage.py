@@ -86,6 +86,10 @@ class Setting:
     rules: dict = dataclasses.field(default_factory=dict, hash=False)
     stride: int = 1
 
+    def sweeps(self):
+        """Whether echoes can be found: by UIDs that the target tells, and that stay."""
+        return "UIDPLUS" not in self.without and not any("keeps_uidvalidity" in o for o in self.options.values())
+
     def further(self):
         """What a further pass must not send. An adopted message is given the flags of the source (+FLAGS): behind each new fence, and a pass later where
         the target does not tell UIDs."""
@@ -142,11 +146,11 @@ def target_folder_gone(stage):
 
 
 def own_mail(stage):
-    """The target's user has mail there already: one of it is also in the source, and is recognised."""
+    """The target's user has mail there already: one of it is also in the source, and is recognised; he has a copy of that, too."""
     stage.source_box_filled()
-    for number in (51, 51, 1):
+    for number in (51, 51, 1, 1):
         stage.boxes["target"].folder("INBOX").add(body=message(number))
-    stage.own = collections.Counter({("INBOX", message(51)): 2})
+    stage.own = collections.Counter({("INBOX", message(51)): 2, ("INBOX", message(1)): 1})
 
 
 def flags_and_deletions(stage):
@@ -222,7 +226,7 @@ class Stage:
         self.servers = {name: self.case.serve(mailbox(box)) for name, box in self.boxes.items()}
         self.proxy = self.case.use(FaultProxy({name: server.port for name, server in self.servers.items()}))
         sites = {name: site(server, port=self.proxy.ports[name], **setting.servers) for name, server in self.servers.items()}
-        self.case.pair(sites["source"], sites["target"], [login("ann")], setting.rules, **QUICK)
+        self.case.pair(sites["source"], sites["target"], [login("ann")], {"repair_echoes": True, **setting.rules}, **QUICK)
         self.journal = self.case.folder / "journal"
         self.disk, self.own, self.program = {}, collections.Counter(), None
         self._started, self._handle = threading.Event(), None

@@ -11,9 +11,6 @@ LAG = 0.02      # seconds that an APPEND is under way where the ledger's steps a
 
 SLOW = 20       # milliseconds that a sync of the ledger takes where the dialogue is broken: nobody may be ahead of what is durable
 
-# godwit does not look for echoes yet: what lands after the look at the target is there twice, each message at most once too often.
-SWEEPS = False
-
 LANDINGS = ("never", "before the restart", "after the look-up", "after the re-send")
 
 
@@ -122,7 +119,7 @@ class Aftermath:
         box.keeps_uidvalidity = keeps
 
     def follow(self, disk, landing):
-        """The next pass, and the one after it. Returns how many echoes were left."""
+        """The next pass, and those after it. Returns how many echoes were left."""
         stage, landed = self.stage, []
         late = landing in ("after the look-up", "after the re-send")
         stage.put_back(self.boxes, disk)
@@ -140,8 +137,13 @@ class Aftermath:
         if program.code != 0:
             raise Wrong("the next pass ended with %d:\n%s" % (program.code, program.err[-1500:]))
         if late and not landed:
+            # Behind the pass: the one after it sweeps once more.
             stage.proxy.call(self.land())
-        allowed = list(literals(self.under_way)) if late and not SWEEPS else ()
+            stage.judge(list(literals(self.under_way)))
+            program = stage.run()
+            if program.code != 0:
+                raise Wrong("the second pass ended with %d:\n%s" % (program.code, program.err[-1500:]))
+        allowed = list(literals(self.under_way)) if late and not stage.setting.sweeps() else ()
         echoes = stage.judge(allowed)
         sent = []
         program = stage.run(on_part=lambda part: sent.append(part.name) if part.site == "target" and part.direction == "up" and part.first and

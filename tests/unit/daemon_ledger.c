@@ -510,6 +510,66 @@ Test(daemon_ledger, sets_at_the_boundaries)
 	cr_assert_eq(load_sets(999, 0, 0), 0);
 }
 
+Test(daemon_ledger, sets_of_later_batches)
+{
+	open_ledger();
+	int64_t m = add_mailbox("m/a"), f = add_folder(m, "INBOX"), g = add_folder(m, "Sent"), last;
+	const struct ledger_folder open = { .mailbox = m, .source_path = "INBOX", .target_path = "INBOX", .open = true };
+
+	add_batch(f, "1:5", "1:5");
+	save_folder(&open, false);
+	load_folders(m);
+	last = folder[0].last_batch;
+	cr_assert_gt(last, 0);
+	cr_expect_eq(folder[1].last_batch, 0);
+	add_batch(g, "1:5", "1:5");
+	add_batch(f, "7", "7");
+	add_batch(f, "6", "");
+	ledger_load_sets_after(ledger, f, last, on_sets, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	cr_assert_eq(last_n, 2);
+	cr_expect_str_eq(text[0][0], "7");
+	cr_expect_str_eq(text[0][1], "6");
+	cr_expect_str_eq(text[1][1], "");
+	ledger_load_sets_after(ledger, f, 0, on_sets, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	cr_expect_eq(last_n, 3);
+}
+
+static bool has_echoes(const struct ledger_folder *f, uint32_t floor, uint32_t next, int64_t batch, uint32_t sends, uint32_t looks)
+{
+	const struct ledger_echoes *e = &f->echoes;
+
+	return e->floor == floor && e->next == next && e->batch == batch && e->sends == sends && e->looks == looks;
+}
+
+Test(daemon_ledger, what_a_break_leaves_behind_is_kept)
+{
+	open_ledger();
+	int64_t m = add_mailbox("m/a");
+	struct ledger_folder row = { .mailbox = m, .source_path = "INBOX", .target_path = "INBOX", .floor = 9, .open_floor = 4294967295u,
+		.open_next = 8, .echoes = { .floor = 1, .next = 2, .batch = 1ll << 40, .sends = 3, .looks = 4 } };
+
+	save_folder(&row, false);
+	add_folder(m, "Sent");
+	ledger_close(&ledger);
+	open_ledger();
+	add_mailbox("m/a");
+	cr_assert_eq(load_folders(m), 2);
+	cr_expect(folder[0].open_floor == 4294967295u && folder[0].open_next == 8 && has_echoes(&folder[0], 1, 2, 1ll << 40, 3, 4));
+	cr_expect(folder[1].open_floor == 0 && folder[1].open_next == 0 && has_echoes(&folder[1], 0, 0, 0, 0, 0));
+	row.echoes = (struct ledger_echoes){ .floor = 5, .next = 6, .batch = 7, .sends = 8, .looks = 1 };
+	save_folder(&row, false);
+	load_folders(m);
+	cr_expect(has_echoes(&folder[0], 5, 6, 7, 8, 1));
+	/* Of what is written beside, nothing changes. */
+	row.echoes = (struct ledger_echoes){ 0 };
+	ledger_save_echoes(ledger, folder[0].id, &row.echoes, on_done, &loop);
+	cr_assert_eq(wait_for_it(), 0);
+	load_folders(m);
+	cr_expect(has_echoes(&folder[0], 0, 0, 0, 0, 0) && folder[0].floor == 9 && folder[0].open_next == 8);
+}
+
 Test(daemon_ledger, loading_sets_is_served_by_an_index)
 {
 	open_ledger();
@@ -1074,11 +1134,11 @@ Test(daemon_ledger, a_newer_format_is_left_alone)
 	open_ledger();
 	add_mailbox("m/a");
 	ledger_close(&ledger);
-	sql("PRAGMA user_version = 6");
+	sql("PRAGMA user_version = 7");
 	refused(LEDGER_NEWER, "newer godwit");
 	cr_assert_not_null(strstr(failure.text, file));
-	cr_assert_not_null(strstr(failure.text, "version 6"));
-	sql("PRAGMA user_version = 5");
+	cr_assert_not_null(strstr(failure.text, "version 7"));
+	sql("PRAGMA user_version = 6");
 	open_ledger();
 	cr_assert_eq(add_mailbox("m/a"), 1);
 }
@@ -1127,7 +1187,7 @@ Test(daemon_ledger, a_ledger_of_the_first_version_is_kept)
 	sql_text("SELECT kind || size || internaldate || message_id || reason || folder FROM skips WHERE uid = 8", row, sizeof(row));
 	cr_expect_str_eq(row, "left out0<a@b>too big1");
 	sql_text("PRAGMA user_version", row, sizeof(row));
-	cr_expect_str_eq(row, "5");
+	cr_expect_str_eq(row, "6");
 	open_ledger(); /* not made anew once more */
 	cr_assert_eq(add_mailbox("m/a"), 1);
 	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
@@ -1139,7 +1199,11 @@ Test(daemon_ledger, a_ledger_that_knows_no_orders_of_the_operator_learns_them)
 	add_mailbox("m/a");
 	ledger_close(&ledger);
 	sql("ALTER TABLE mailboxes DROP COLUMN paused; ALTER TABLE mailboxes DROP COLUMN finishing;"
-	    "ALTER TABLE follows DROP COLUMN tried; ALTER TABLE follows DROP COLUMN target_modseq; PRAGMA user_version = 3");
+	    "ALTER TABLE follows DROP COLUMN tried; ALTER TABLE follows DROP COLUMN target_modseq;"
+	    "ALTER TABLE folders DROP COLUMN open_floor; ALTER TABLE folders DROP COLUMN open_next;"
+	    "ALTER TABLE folders DROP COLUMN echo_floor; ALTER TABLE folders DROP COLUMN echo_next;"
+	    "ALTER TABLE folders DROP COLUMN echo_batch; ALTER TABLE folders DROP COLUMN echo_sends;"
+	    "ALTER TABLE folders DROP COLUMN echo_looks; PRAGMA user_version = 3");
 	open_ledger();
 	cr_assert_eq(add_mailbox("m/a"), 1);
 	cr_expect(!mailbox[0].paused && !mailbox[0].finishing);

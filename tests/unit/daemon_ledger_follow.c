@@ -187,6 +187,13 @@ Test(daemon_ledger_follow, a_fence_forgets_it)
 	cr_expect_str_eq(known(), "1>21 a=1; gone ");
 }
 
+/* As versions before 6 have the table. */
+#define WITHOUT_ECHOES                                                                                                         \
+	"ALTER TABLE folders DROP COLUMN open_floor; ALTER TABLE folders DROP COLUMN open_next;"                           \
+	"ALTER TABLE folders DROP COLUMN echo_floor; ALTER TABLE folders DROP COLUMN echo_next;"                           \
+	"ALTER TABLE folders DROP COLUMN echo_batch; ALTER TABLE folders DROP COLUMN echo_sends;"                          \
+	"ALTER TABLE folders DROP COLUMN echo_looks;"
+
 Test(daemon_ledger_follow, a_ledger_of_the_version_before_learns_it)
 {
 	char path[96];
@@ -198,7 +205,7 @@ Test(daemon_ledger_follow, a_ledger_of_the_version_before_learns_it)
 	cr_assert_eq(sqlite3_exec(db, "DROP TABLE follows; CREATE TABLE old AS SELECT id, folder, source_lo, source_hi, target_lo, target_hi,"
 		" source_uids, target_uids, flags FROM batches; DROP TABLE batches; ALTER TABLE old RENAME TO batches;"
 		" ALTER TABLE mailboxes DROP COLUMN paused; ALTER TABLE mailboxes DROP COLUMN finishing;"
-		" PRAGMA user_version = 2", NULL, NULL,
+		WITHOUT_ECHOES " PRAGMA user_version = 2", NULL, NULL,
 		NULL), SQLITE_OK);
 	sqlite3_close(db);
 	open_ledger();
@@ -219,7 +226,7 @@ Test(daemon_ledger_follow, a_ledger_of_version_4_learns_what_is_tried)
 	snprintf(path, sizeof(path), "%s/ledger.sqlite", dir);
 	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
 	cr_assert_eq(sqlite3_exec(db, "ALTER TABLE follows DROP COLUMN tried; ALTER TABLE follows DROP COLUMN target_modseq;"
-		" PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
+		WITHOUT_ECHOES " PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	open_ledger();
 	cr_expect_str_eq(known(), "> \\Seen=1;1:5>11:15 ; gone 4");
