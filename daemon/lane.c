@@ -32,6 +32,7 @@ void lane_free(struct lane **l)
 	relay_done(&(*l)->relay);
 	reader_done(&(*l)->reader);
 	writer_done(&(*l)->writer);
+	doubt_done(&(*l)->doubt);
 	free(*l);
 	*l = NULL;
 }

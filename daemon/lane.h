@@ -8,6 +8,7 @@
 #ifndef GODWIT_LANE_H
 #define GODWIT_LANE_H
 
+#include "doubt.h"
 #include "peer.h"
 #include "reader.h"
 #include "relay.h"
@@ -23,6 +24,7 @@ struct lane {
 	struct relay relay;
 	struct reader reader;
 	struct writer writer;
+	struct doubt doubt;
 };
 
 /* NULL when memory is out. */

@@ -98,6 +98,8 @@ struct ledger_db {
 	struct ledger_failure *failure; /* borrowed; where a call that does not return LEDGER_OK leaves what went wrong */
 };
 
+#define LEDGER_WAY_OUT "the next run finds what is on the target by itself (godwit(1): When the ledger is lost)"
+
 extern const char ledger_schema[];
 #define LEDGER_VERSION 6 /* of the schema */
 /* What makes version i + 1 out of version i. */

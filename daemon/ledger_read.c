@@ -31,7 +31,8 @@ static int begin(struct ledger_reader *r, const char *text, sqlite3_stmt **st)
 
 static int unknown(struct ledger_reader *r, const char *what)
 {
-	return ledger_fail(&r->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s that does not exist", r->path, what);
+	return ledger_fail(&r->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s that does not exist; move it and its -wal away: " LEDGER_WAY_OUT,
+		r->path, what);
 }
 
 /* rc: of the last step; err: what was wrong with a row. */

@@ -13,7 +13,6 @@
 #include "uidset.h"
 
 #define BUSY_MS 30000 /* a person may look into the file with the tools of SQLite */
-#define OUT "the next run finds what is on the target by itself"
 
 static const char *const sql[ST_N] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -89,7 +88,7 @@ static const char *const sql[ST_N] = {
 /* The -wal belongs to the file: with another one it would be damage, too. */
 static int damaged(struct ledger_db *db, const char *how)
 {
-	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it and its -wal away: " OUT,
+	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it and its -wal away: " LEDGER_WAY_OUT,
 		db->path, how);
 }
 
@@ -106,7 +105,7 @@ static int failed(struct ledger_db *db)
 		return damaged(db, words);
 	if (rc == SQLITE_CONSTRAINT) /* damage that SQLite cannot see, or a fault of ours */
 		return ledger_fail(db->failure, LEDGER_FAILED,
-			"the ledger %s does not fit together: %s; when the next run says so, too, move it and its -wal away: " OUT,
+			"the ledger %s does not fit together: %s; when the next run says so, too, move it and its -wal away: " LEDGER_WAY_OUT,
 			db->path, words);
 	if (rc == SQLITE_FULL)
 		return ledger_fail(db->failure, LEDGER_FAILED,
@@ -242,7 +241,7 @@ int ledger_db_open(struct ledger_db *db, bool check)
 	err = ask(db, "PRAGMA user_version", &version);
 	if (err == LEDGER_OK && version > LEDGER_VERSION)
 		return ledger_fail(db->failure, LEDGER_NEWER,
-			"the ledger %s was written by a newer godwit (version %lld, this one knows %d); use that one, or move the file away: " OUT,
+			"the ledger %s was written by a newer godwit (version %lld, this one knows %d); use that one, or move the file away: " LEDGER_WAY_OUT,
 			db->path, (long long)version, LEDGER_VERSION);
 	if (err == LEDGER_OK && version <= 0)
 		err = check_empty(db);

@@ -17,11 +17,11 @@
 
 #include "batch.h"
 #include "follow.h"
-#include "identity.h"
 #include "lane.h"
 #include "mailbox.h"
 #include "mapping.h"
 #include "naming.h"
+#include "suspects.h"
 #include "survey.h"
 #include "sweep.h"
 #include "work.h"
@@ -76,7 +76,10 @@ struct folder {
 	enum role use;       /* it is to be made for this role */
 	struct lane *creator; /* whose connection carries it */
 	uint64_t created;    /* when it was sent, in pass->sent */
-	bool weak_ok;        /* careful: a message without Message-ID and Date may be recognised by date and size */
+	bool broken;         /* careful: only what was under way is in doubt */
+	struct lane *counter; /* careful: who counts the names of the source's messages */
+	uint32_t count_next; /* the UID from which on they are not asked for; 0: all are */
+	unsigned counts;     /* commands without their answer */
 	unsigned windows;    /* APPENDs without their answer */
 };
 

@@ -89,7 +89,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->row.target_path = target_path;
 		f->careful = row->open || fence;
 		f->forget = fence;
-		f->weak_ok = !fence;
+		f->broken = row->open && !fence;
 		if (fence) {
 			struct log_context ctx = pass_context(p, f, 0);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "asking.h"
 #include "err.h"
 #include "reader_p.h"
 
@@ -12,6 +13,10 @@
 #define CHUNK_MOST (32u << 20)
 #define CHUNK_MESSAGES_MAX 2000
 #define SCAN_MESSAGES 250
+#define COUNT_MESSAGES 1000
+#define COUNTS 2 /* in flight */
+/* After a break, when the target has no more than so many bytes that are in doubt, all of them are read: then the folder need not be counted. */
+#define DOUBT_LITTLE (4u << 20)
 
 #define BODY_ITEMS (FETCH_UID | FETCH_FLAGS | FETCH_INTERNALDATE | FETCH_BODY)
 #define SCAN_ITEMS (READER_META | FETCH_SIZE | FETCH_HEADER)
@@ -173,6 +178,45 @@ static int issue_scan(struct lane *l, struct work *t)
 	return fetch_range(l, j, SCAN_ITEMS);
 }
 
+static bool must_be_counted(const struct folder *f)
+{
+	return f->step != FOLDER_LEFT_OUT && f->suspects != NULL && suspects_left(f->suspects) != 0 && !suspects_are_counted(f->suspects) &&
+		!(f->broken && suspects_bytes(f->suspects) <= DOUBT_LITTLE);
+}
+
+/* The next piece of the folder, by one of the lanes; false: nothing is to be asked for now. */
+static bool issue_count(struct lane *l, struct folder *f, int *err)
+{
+	struct reader_job *j;
+	uint32_t hi;
+
+	if (f->counter == NULL) {
+		f->counter = l;
+		f->count_next = f->row.source_next;
+	}
+	if (f->counter != l || f->counts == COUNTS || f->count_next == 0)
+		return false;
+	hi = end_of_range(f->count_next, width_for(f, COUNT_MESSAGES), f->uidnext - 1);
+	j = job_new(&l->reader, READ_COUNT, f, f->count_next, hi);
+	f->count_next = hi == f->uidnext - 1 ? 0 : hi + 1;
+	f->counts++;
+	*err = fetch_range(l, j, SCAN_ITEMS);
+	return true;
+}
+
+int reader_digest(struct lane *l, struct folder *f, struct uidset *uids)
+{
+	struct reader_job *j = job_new(&l->reader, READ_DIGEST, f, uids->r[0].lo, uidset_max(uids));
+	size_t at = 0;
+	int err;
+
+	buf_reset(&l->reader.scratch);
+	err = uidset_print(uids, &l->reader.scratch, &at, ASKING_LINE);
+	if (err == 0)
+		err = uidset_remove_range(uids, 1, uids->r[at - 1].hi);
+	return err == 0 ? send_fetch(l, j, buf_span(&l->reader.scratch), FETCH_UID | FETCH_BODY) : err;
+}
+
 /* The next of the wanted UIDs: as many as make a chunk, or one alone, with a fetch before that tells its flags and date. */
 static int issue_wanted(struct lane *l, struct work *t)
 {
@@ -227,7 +271,7 @@ static bool issue(struct lane *l)
 {
 	struct reader *r = &l->reader;
 	struct work *t = &r->work;
-	int err;
+	int err = 0;
 
 	if (r->jobs + 3 > READER_JOBS || r->scanning || (t->folder == NULL && !work_take(l->pass, l, t)))
 		return false;
@@ -254,6 +298,9 @@ static bool issue(struct lane *l)
 			err = uidset_add_set(&r->wanted, again);
 			uidset_reset(again);
 		}
+	} else if (t->careful && must_be_counted(t->folder)) {
+		if (!issue_count(l, t->folder, &err))
+			return false;
 	} else if (r->wanted.n != 0) {
 		if (!may_fetch(r, t))
 			return false;
@@ -285,6 +332,8 @@ void reader_pump(struct lane *l)
 {
 	bool more;
 
+	if (lane_is_copying(l))
+		doubt_pump(l);
 	do {
 		more = false;
 		/* Folders that are left out put their ends into the relay without anything being asked for. */
@@ -301,6 +350,7 @@ void reader_stop(struct lane *l)
 	struct reader *r = &l->reader;
 
 	r->work.folder = NULL;
+	doubt_drop(l);
 	if (r->in_body && !r->discard && relay_take_back(&l->relay))
 		r->discard = true;
 }

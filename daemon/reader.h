@@ -4,6 +4,7 @@
  *
  * A folder about which nothing is in doubt is fetched directly, flags and dates together with the bodies. After a break, or
  * when the target has messages that are not recorded, it is scanned first (UID, flags, date, size, Message-ID, Date), and only what the target does not have is fetched.
+ * Where there is much on the target, the whole folder is scanned once before that, to count its names (suspects.h).
  */
 #ifndef GODWIT_READER_H
 #define GODWIT_READER_H
@@ -16,7 +17,7 @@
 struct lane;
 struct folder;
 
-enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META };
+enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META, READ_COUNT, READ_DIGEST };
 
 /* One command in flight. Servers may answer several FETCHes interleaved, or the later one first: what arrives is told apart by the selected
  * folder and the UID, never by the order of commands; what a job promises is handed on only when all before it are done. */

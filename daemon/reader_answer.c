@@ -19,19 +19,14 @@ static struct reader_job *job_for(struct reader *r, enum reader_job_kind kind, c
 	return NULL;
 }
 
-static struct span span_trim_crlf(struct span s)
-{
-	while (s.n != 0 && (s.p[s.n - 1] == '\r' || s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' '))
-		s.n--;
-	return s;
-}
-
-/* Keeps what a scan found: adopted, or wanted. */
+/* Keeps what a scan found: adopted, in doubt, or wanted. */
 static int plan_message(struct lane *l, struct reader_job *j, const struct resp_fetch *m)
 {
 	struct reader *r = &l->reader;
 	struct folder *f = j->folder;
 	struct date date = { 0 };
+	enum suspects_answer answer = SUSPECTS_NONE;
+	struct identity name = { 0 };
 	uint32_t target_uid = 0;
 	int err;
 
@@ -43,15 +38,35 @@ static int plan_message(struct lane *l, struct reader_job *j, const struct resp_
 		return uidset_remove_range(&r->wanted, m->uid, UINT32_MAX);
 	}
 	r->scanned++;
-	/* Without Message-ID and Date only size and INTERNALDATE are left: enough for what was under way, not for mail of others. */
-	if (f->suspects != NULL && (f->weak_ok || span_trim_crlf(m->header).n != 0) && date_parse(m->internaldate, &date))
-		target_uid = suspects_take(f->suspects, identity_of(m->header, date, m->announced_size));
-	if (target_uid == 0)
+	if (f->suspects != NULL && date_parse(m->internaldate, &date)) {
+		name = identity_of(m->header, date, 0);
+		answer = suspects_ask(f->suspects, name, m->announced_size, identity_is_strong(m->header), &target_uid);
+	}
+	if (answer == SUSPECTS_DOUBTFUL)
+		return doubt_add(l, f, m->uid, name);
+	if (answer == SUSPECTS_NONE)
 		return uidset_add(&r->wanted, m->uid);
 	err = uidset_add(&f->recorded, m->uid);
 	if (err == 0)
 		writer_adopt(l, f, m->uid, target_uid);
 	return err;
+}
+
+static void count_message(struct folder *f, const struct resp_fetch *m)
+{
+	struct date date;
+
+	if ((m->has & FETCH_UID) != 0 && f->suspects != NULL && !uidset_has(&f->recorded, m->uid) && date_parse(m->internaldate, &date))
+		suspects_count(f->suspects, identity_of(m->header, date, 0));
+}
+
+static void count_done(struct lane *l, struct folder *f)
+{
+	f->counts--;
+	if (f->counts != 0 || f->count_next != 0 || f->suspects == NULL)
+		return;
+	suspects_counted(f->suspects);
+	pass_pump(l->pass);
 }
 
 static void date_text(struct span internaldate, char ret[DATE_TEXT])
@@ -84,6 +99,9 @@ static int on_fetch(struct lane *l, const struct resp_fetch *m)
 
 	if (j != NULL && (m->has & FETCH_HEADER) != 0 && j->folder->step == FOLDER_COPYING)
 		return plan_message(l, j, m);
+	j = (m->has & FETCH_HEADER) != 0 ? job_for(r, READ_COUNT, m) : NULL;
+	if (j != NULL)
+		count_message(j->folder, m);
 	j = (m->has & READER_META) == READER_META ? job_for(r, READ_META, m) : NULL;
 	return j != NULL ? keep_meta(r, m, j->lo) : 0;
 }
@@ -249,7 +267,7 @@ static int fetch_refused(struct lane *l, struct reader_job *j, const struct sess
 	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
 	if (why.radius != RADIUS_MESSAGE)
 		pass_fail(l->pass, &why);
-	else if (j->kind == READ_SCAN)
+	else if (j->kind == READ_SCAN || j->kind == READ_COUNT)
 		pass_leave_out_folder(l->pass, f, why.text);
 	else if (j->kind == READ_BODIES && (j->single || j->lo == j->hi))
 		pass_leave_out_message(l->pass, f, j->lo, why.text);
@@ -284,17 +302,33 @@ static int scan_done(struct lane *l, struct reader_job *j)
 	struct reader *r = &l->reader;
 	struct work *t = &r->work;
 
-	r->scanning = false;
-	if (l->pass->step != PASS_COPY)
+	if (l->pass->step != PASS_COPY) {
+		r->scanning = false;
 		return 0; /* there is no work any more */
+	}
 	if (r->cut != 0) {
 		t->next = r->cut;
 		r->window_hi = r->cut - 1;
 	}
+	if (doubt_begin(l))
+		return 0;
+	r->scanning = false;
 	/* Told when all commands before it are done: bodies of an earlier window may still be coming. */
 	if (r->wanted.n == 0 && t->marks)
 		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
 	return 0;
+}
+
+/* All commands before are done. */
+int reader_window_over(struct lane *l)
+{
+	struct reader *r = &l->reader;
+	struct work *t = &r->work;
+
+	r->scanning = false;
+	if (l->pass->step != PASS_COPY || t->folder == NULL || !t->marks || r->wanted.n != 0)
+		return 0;
+	return relay_mark(&l->relay, RELAY_MARK, t->folder, r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1);
 }
 
 static void refused(struct lane *l, struct reader_job *j, const struct session_event *ev, int *err)
@@ -339,6 +373,7 @@ static void on_done(struct lane *l, const struct session_event *ev)
 {
 	struct reader *r = &l->reader;
 	struct reader_job *j = job_of(r, ev);
+	struct folder *counted = j->kind == READ_COUNT ? j->folder : NULL;
 	bool ok = ev->resp.status.status == STATUS_OK;
 	int err = 0;
 
@@ -355,10 +390,14 @@ static void on_done(struct lane *l, const struct session_event *ev)
 	r->asked -= j->estimate;
 	j->estimate = 0;
 	j->done = true;
+	if (j->kind == READ_DIGEST)
+		doubt_answered(l, SOURCE);
 	if (err == 0)
 		err = retire(l);
 	if (err != 0)
 		pass_fail_proto(l->pass, SOURCE, err);
+	if (counted != NULL)
+		count_done(l, counted);
 	/* A range that was refused is anybody's work. */
 	if (l->pass->lane_n > 1 && l->pass->work.at < l->pass->work.n)
 		pass_pump(l->pass);
@@ -367,6 +406,10 @@ static void on_done(struct lane *l, const struct session_event *ev)
 
 void reader_on(struct lane *l, const struct session_event *ev)
 {
+	if (doubt_is_reading(l, SOURCE) && (ev->kind == EVENT_BODY_BEGIN || ev->kind == EVENT_BODY_DATA || ev->kind == EVENT_BODY_END)) {
+		doubt_on_body(l, SOURCE, ev);
+		return;
+	}
 	switch (ev->kind) {
 	case EVENT_RESPONSE:
 		on_response(l, ev);

@@ -17,6 +17,10 @@ static inline struct reader_job *reader_job_at(struct reader *r, unsigned i)
 	return &r->job[(r->first + i) % READER_JOBS];
 }
 
+/* A FETCH for the digests of the first of these messages, which are taken out. 0 or PROTO_ERR_*. */
+int reader_digest(struct lane *l, struct folder *f, struct uidset *uids);
+/* All messages of the scan's window are adopted or wanted. 0 or PROTO_ERR_*. */
+int reader_window_over(struct lane *l);
 /* Tells the writer that nothing more of the folder comes in this round. */
 void reader_end_round(struct lane *l, struct folder *f);
 

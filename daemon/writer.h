@@ -43,6 +43,8 @@ struct writer {
 	unsigned requests;        /* CREATE, SUBSCRIBE, STATUS without answer */
 	struct folder *looking;   /* whose suspects are being listed */
 	bool look_failed;
+	bool look_bodies;         /* it is messages in doubt that are being read */
+	unsigned look_pending;    /* commands of that without their answer */
 	struct batch pending;     /* answered, not yet given to the ledger */
 	struct folder *pending_folder;
 	unsigned recording;       /* batches with the ledger */

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "asking.h"
 #include "err.h"
 #include "log.h"
 #include "pass.h"
@@ -98,6 +99,25 @@ static bool send_lookup(struct lane *l, struct folder *f)
 					  FETCH_UID | FETCH_INTERNALDATE | FETCH_SIZE | FETCH_HEADER, 0, &tag));
 }
 
+/* The messages that this lane has in doubt. */
+static bool send_doubt(struct lane *l)
+{
+	struct writer *w = &l->writer;
+	struct doubt *d = &l->doubt;
+	uint32_t tag;
+
+	if (!d->theirs_due || w->looking != NULL)
+		return true;
+	d->theirs_due = false;
+	d->theirs_under_way = true;
+	w->looking = d->folder;
+	w->look_bodies = true;
+	w->look_failed = false;
+	w->look_pending = 1;
+	return !writer_failed(l, session_folder(target_session(l), CMD_EXAMINE, d->folder->target_wire, false, &tag)) &&
+		!writer_failed(l, asking_fetch(target_session(l), &d->theirs, FETCH_UID | FETCH_BODY, &w->look_pending));
+}
+
 void writer_wish(struct lane *l, struct folder *f, bool *wish)
 {
 	if (*wish)
@@ -147,12 +167,12 @@ bool writer_has_requests(const struct lane *l)
 {
 	const struct writer *w = &l->writer;
 
-	return (lane_is_first(l) && w->next_create < l->pass->folder_n && w->requests < REQUESTS_MAX) || (w->wishes != 0 && w->looking == NULL);
+	return (lane_is_first(l) && w->next_create < l->pass->folder_n && w->requests < REQUESTS_MAX) || ((w->wishes != 0 || l->doubt.theirs_due) && w->looking == NULL);
 }
 
 bool writer_send_requests(struct lane *l)
 {
-	return send_creates(l) && send_wishes(l) && send_subscribes(l);
+	return send_creates(l) && send_wishes(l) && send_doubt(l) && send_subscribes(l);
 }
 
 static void on_create_done(struct lane *l, const struct session_event *ev)
@@ -202,14 +222,14 @@ static void on_suspect(struct lane *l, const struct resp_fetch *m)
 	struct folder *f = l->writer.looking;
 	struct date date;
 
-	if (f == NULL || (m->has & (FETCH_UID | FETCH_HEADER)) != (FETCH_UID | FETCH_HEADER))
+	if (f == NULL || l->writer.look_bodies || (m->has & (FETCH_UID | FETCH_HEADER)) != (FETCH_UID | FETCH_HEADER))
 		return;
 	/* "floor:*" brings the last message even when its UID is lower (RFC 9051 section 9, seq-range). */
 	if (m->uid < f->row.floor || uidset_has(&f->recorded_target, m->uid) || !date_parse(m->internaldate, &date))
 		return;
 	if (m->uid >= f->floor && m->uid != UINT32_MAX)
 		f->floor = m->uid + 1;
-	if (!suspects_add(f->suspects, identity_of(m->header, date, m->announced_size), m->uid))
+	if (!suspects_add(f->suspects, identity_of(m->header, date, 0), m->uid, m->announced_size, identity_is_strong(m->header)))
 		pass_fail_proto(l->pass, TARGET, PROTO_ERR_NOMEM);
 }
 
@@ -223,16 +243,20 @@ static void on_lookup_done(struct lane *l, const struct session_event *ev)
 		return;
 	if (ev->resp.status.status != STATUS_OK && !w->look_failed) {
 		w->look_failed = true;
-		outcome_of_reply(&why, TARGET, CMD_EXAMINE, &ev->resp.status);
+		outcome_of_reply(&why, TARGET, w->look_bodies ? ev->command : CMD_EXAMINE, &ev->resp.status);
 		if (why.radius == RADIUS_FOLDER)
 			pass_leave_out_folder(l->pass, f, why.text);
-		else
+		else if (!w->look_bodies || why.radius != RADIUS_MESSAGE) /* what cannot be read cannot be recognised */
 			pass_fail(l->pass, &why);
 	}
-	if (ev->command == CMD_EXAMINE)
+	if (w->look_bodies ? --w->look_pending != 0 : ev->command == CMD_EXAMINE)
 		return;
 	w->looking = NULL;
 	f->looked = true;
+	if (w->look_bodies) {
+		w->look_bodies = false;
+		doubt_answered(l, TARGET);
+	}
 	pass_pump(l->pass);
 }
 
@@ -324,7 +348,10 @@ static void on_target_status(struct folder *f, const struct resp_folder_status *
 
 void writer_on_folder(struct lane *l, const struct session_event *ev)
 {
-	if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FETCH) {
+	if (ev->kind == EVENT_BODY_BEGIN || ev->kind == EVENT_BODY_DATA || ev->kind == EVENT_BODY_END) {
+		if (doubt_is_reading(l, TARGET))
+			doubt_on_body(l, TARGET, ev);
+	} else if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FETCH) {
 		on_suspect(l, &ev->resp.fetch);
 	} else if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FOLDER_STATUS && ev->tag != 0 &&
 		ev->command == CMD_STATUS) {

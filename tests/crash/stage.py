@@ -41,9 +41,8 @@ def message(number, size=200, named=True, dated=True, text=None):
     return head + b"\r\n" + (line + b"." * 2000000)[:max(len(line), size - len(head) - 4)] + b"\r\n"
 
 
-def fill(box, doubles=True):
-    """A few odd messages in two folders: twins, some without a name or a date, one that is streamed, keywords, gaps in the UIDs. `doubles`: two that differ in
-    nothing but their text."""
+def fill(box):
+    """A few odd messages in two folders: twins, some without a name or a date, one that is streamed, keywords, gaps in the UIDs."""
     inbox = box.folder("INBOX")
     inbox.add(body=message(1))
     inbox.add(body=message(2), flags=["\\Seen"])
@@ -52,8 +51,9 @@ def fill(box, doubles=True):
     inbox.add(body=message(4, named=False))
     inbox.add(body=message(5, 70000), date="02-Mar-2021 10:20:30 +0545")    # too large to wait until it is whole
     inbox.add(body=message(6, text=b"one way"))
-    if doubles:
-        inbox.add(body=message(6, text=b"another"))            # the same name, date and size
+    inbox.add(body=message(6, text=b"another"))                # the same name, date and size
+    for text in (b"message", b"MESSAGE", b"message"):           # without a name at all, two of them the same
+        inbox.add(body=message(7, named=False, dated=False, text=text))
     two = box.folder("Two", subscribed=True)
     two.add(body=message(11, 700))
     two.add(body=message(1))                                    # also in INBOX
@@ -150,7 +150,9 @@ def own_mail(stage):
     stage.source_box_filled()
     for number in (51, 51, 1, 1):
         stage.boxes["target"].folder("INBOX").add(body=message(number))
-    stage.own = collections.Counter({("INBOX", message(51)): 2, ("INBOX", message(1)): 1})
+    mine = message(7, named=False, dated=False, text=b"of mine")
+    stage.boxes["target"].folder("INBOX").add(body=mine)
+    stage.own = collections.Counter({("INBOX", message(51)): 2, ("INBOX", message(1)): 1, ("INBOX", mine): 1})
 
 
 def flags_and_deletions(stage):
@@ -190,8 +192,8 @@ SETTINGS = [
     Setting("target fence", target_fence),
     Setting("target folder gone", target_folder_gone),
     Setting("own mail", own_mail),
-    # What is refused is sent behind what came after it, and of two that are told apart by their text alone the wrong one may be taken for being there.
-    Setting("first, with refusals", lambda stage: stage.source_box_filled(doubles=False),
+    # What is refused is sent behind what came after it.
+    Setting("first, with refusals", lambda stage: stage.source_box_filled(),
             options={"source": {"hook": refuse_a_fetch}, "target": {"append_answer": refuse_a_window}}),
     Setting("flags and deletions", flags_and_deletions, rules={"deletions": "mirror", "max_deletions": 100}),
     Setting("several connections", many, servers={"connections_per_mailbox": 3}, stride=37),
@@ -237,8 +239,8 @@ class Stage:
     def _only_refusing(self, function):
         return function and (lambda *what: function(*what) if self.refusing else None)
 
-    def source_box_filled(self, doubles=True):
-        fill(self.boxes["source"], doubles)
+    def source_box_filled(self):
+        fill(self.boxes["source"])
 
     def close(self):
         self.case.close()

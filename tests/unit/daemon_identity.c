@@ -1,11 +1,9 @@
 #include <criterion/criterion.h>
 
-#include "failmalloc.h"
 #include "identity.h"
 #include "leaks.h"
 
 TestSuite(identity, .fini = leaks_check);
-TestSuite(suspects, .fini = leaks_check);
 
 static const struct date noon = { .instant = 1000000000, .zone = 0 };
 
@@ -80,150 +78,6 @@ Test(identity, long_headers_count_to_the_end)
 		b[n - 1] = '#';
 		cr_assert_not(same(identity_of(span_of(a, n), noon, 1), identity_of(span_of(b, n), noon, 1)), "byte %zu", n);
 	}
-}
-
-static struct identity made(uint64_t a, uint64_t b)
-{
-	return (struct identity){ { a, b } };
-}
-
-static void add(struct suspects *s, struct identity id, uint32_t uid)
-{
-	size_t left = suspects_left(s);
-
-	cr_assert(suspects_add(s, id, uid));
-	cr_assert_eq(suspects_left(s), left + 1);
-}
-
-Test(suspects, nobody_is_there)
-{
-	struct suspects *s = suspects_new();
-
-	cr_assert_not_null(s);
-	cr_assert_eq(suspects_left(s), 0);
-	cr_assert_eq(suspects_take(s, made(0, 0)), 0);
-	cr_assert_eq(suspects_take(s, made(1, 2)), 0);
-	suspects_free(&s);
-	cr_assert_null(s);
-	suspects_free(&s);
-}
-
-Test(suspects, each_is_taken_once_and_in_order)
-{
-	struct suspects *s = suspects_new();
-
-	add(s, made(7, 7), 10);
-	add(s, made(8, 8), 11);
-	add(s, made(7, 7), 12);
-	add(s, made(7, 7), UINT32_MAX);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 10);
-	cr_assert_eq(suspects_left(s), 3);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 12);
-	cr_assert_eq(suspects_take(s, made(7, 7)), UINT32_MAX);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 0);
-	cr_assert_eq(suspects_left(s), 1);
-	cr_assert_eq(suspects_take(s, made(8, 8)), 11);
-	cr_assert_eq(suspects_left(s), 0);
-	suspects_free(&s);
-}
-
-Test(suspects, taken_ones_make_room_for_more_of_their_kind)
-{
-	struct suspects *s = suspects_new();
-
-	add(s, made(7, 7), 1);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 1);
-	add(s, made(7, 7), 2);
-	add(s, made(7, 7), 3);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 2);
-	add(s, made(7, 7), 4);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 3);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 4);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 0);
-	suspects_free(&s);
-}
-
-/* Half an identity is none, and neighbours in the table are not confused. */
-Test(suspects, both_halves_count)
-{
-	struct suspects *s = suspects_new();
-
-	for (uint32_t i = 0; i < 20; i++)
-		add(s, made(5, i), 100 + i);
-	for (uint32_t i = 0; i < 20; i++)
-		add(s, made(5 + ((uint64_t)i << 40), 99), 200 + i);
-	cr_assert_eq(suspects_take(s, made(5, 20)), 0);
-	cr_assert_eq(suspects_take(s, made(6, 0)), 0);
-	for (uint32_t i = 20; i-- > 0;) {
-		cr_assert_eq(suspects_take(s, made(5 + ((uint64_t)i << 40), 99)), 200 + i);
-		cr_assert_eq(suspects_take(s, made(5, i)), 100 + i);
-	}
-	cr_assert_eq(suspects_left(s), 0);
-	suspects_free(&s);
-}
-
-/* Against what they should be: 3 of each of 3000 identities. */
-Test(suspects, many)
-{
-	enum { KINDS = 3000, EACH = 3 };
-	struct suspects *s = suspects_new();
-
-	for (uint32_t uid = 1; uid <= KINDS * EACH; uid++)
-		add(s, made((uid % KINDS) * UINT64_C(0x9e3779b97f4a7c15), uid % KINDS), uid);
-	for (uint32_t round = 0; round < EACH; round++)
-		for (uint32_t kind = 0; kind < KINDS; kind++) {
-			uint32_t uid = (kind == 0 ? KINDS : kind) + round * KINDS;
-
-			cr_assert_eq(suspects_take(s, made(kind * UINT64_C(0x9e3779b97f4a7c15), kind)), uid);
-		}
-	cr_assert_eq(suspects_left(s), 0);
-	for (uint32_t kind = 0; kind < KINDS; kind++)
-		cr_assert_eq(suspects_take(s, made(kind * UINT64_C(0x9e3779b97f4a7c15), kind)), 0);
-	suspects_free(&s);
-}
-
-/* A folder full of one message must not take hours: with a walk over all of them for each this would not end in time. */
-Test(suspects, all_alike, .timeout = 20)
-{
-	enum { MANY = 1000000 };
-	struct suspects *s = suspects_new();
-
-	for (uint32_t uid = 1; uid <= MANY; uid++)
-		cr_assert(suspects_add(s, made(7, 7), uid));
-	for (uint32_t uid = 1; uid <= MANY; uid++)
-		cr_assert(suspects_take(s, made(7, 7)) == uid);
-	cr_assert_eq(suspects_take(s, made(7, 7)), 0);
-	suspects_free(&s);
-}
-
-Test(suspects, out_of_memory)
-{
-	size_t n = 0;
-
-	do {
-		uint32_t uid = 0;
-		struct suspects *s;
-
-		failmalloc_arm(++n);
-		s = suspects_new();
-		for (; s != NULL && uid < 300; uid++)
-			if (!suspects_add(s, made(uid / 2, uid / 2), uid + 1))
-				break;
-		failmalloc_disarm();
-		if (s == NULL) {
-			cr_assert(failmalloc_fired());
-			continue;
-		}
-		cr_assert_eq(failmalloc_fired(), uid != 300);
-		/* What is there is whole, and goes on. */
-		cr_assert_eq(suspects_left(s), uid);
-		for (; uid < 300; uid++)
-			add(s, made(uid / 2, uid / 2), uid + 1);
-		for (uid = 0; uid < 300; uid++)
-			cr_assert_eq(suspects_take(s, made(uid / 2, uid / 2)), uid + 1);
-		suspects_free(&s);
-	} while (failmalloc_fired());
-	cr_assert_gt(n, 5);
 }
 
 static struct identity digest(const char *const *pieces, size_t n)
