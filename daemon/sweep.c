@@ -392,9 +392,17 @@ static void next_folder(struct pass *p)
 	s->step = SWEEP_LOADS;
 	arena_reset(&s->texts);
 	recorded = pass_call_new(p->lane[0], f, NULL);
-	sent = recorded == NULL ? NULL : pass_call_new(p->lane[0], f, loaded);
 	if (recorded != NULL)
 		ledger_load_sets(p->env->ledger, f->row.id, UINT32_MAX, f->row.echoes.floor, take_recorded, recorded);
+	/* What another folder brought there, before the rules changed, is no stranger either. */
+	for (size_t i = 0; i < p->row_n && recorded != NULL; i++) {
+		if (p->row[i].id == f->row.id || strcmp(p->row[i].target_path, f->row.target_path) != 0)
+			continue;
+		recorded = pass_call_new(p->lane[0], f, NULL);
+		if (recorded != NULL)
+			ledger_load_sets(p->env->ledger, p->row[i].id, UINT32_MAX, f->row.echoes.floor, take_recorded, recorded);
+	}
+	sent = recorded == NULL ? NULL : pass_call_new(p->lane[0], f, loaded);
 	if (sent != NULL)
 		ledger_load_sets_after(p->env->ledger, f->row.id, f->row.echoes.batch, take_sent, sent);
 	else
