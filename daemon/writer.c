@@ -5,9 +5,11 @@
 #include "err.h"
 #include "pass.h"
 
-#define WINDOW_MESSAGES 100
-#define WINDOW_BYTES (1u << 20)
-#define WINDOW_TEXT (16u << 10)
+#define WINDOW_MESSAGES 200u
+#define WINDOW_MESSAGES_MOST 1000u
+#define WINDOW_FOLDER 100u         /* of a large folder, one part in so many */
+#define WINDOW_BYTES (2u << 20)    /* two of them are under way at least */
+#define WINDOW_TEXT (64u << 10)
 #define WINDOW_MESSAGE (4u << 20) /* a larger message goes alone: what a break in it costs is only itself */
 /* Bytes in APPENDs without answer, to which the last one comes: what is in doubt after a break. */
 #define UNDER_WAY_LEAST (4u << 20)
@@ -364,11 +366,19 @@ static void drop_head(struct lane *l)
 		relay_pop(&l->relay);
 }
 
+/* What a server does at the end of an APPEND it does with the whole folder's index: the larger that is, the more should come of it. */
+static uint32_t window_most(const struct folder *f)
+{
+	uint32_t part = (f->messages > f->target_messages ? f->messages : f->target_messages) / WINDOW_FOLDER;
+
+	return part < WINDOW_MESSAGES ? WINDOW_MESSAGES : part > WINDOW_MESSAGES_MOST ? WINDOW_MESSAGES_MOST : part;
+}
+
 /* Announces the head of the relay, in the open APPEND or a new one. False: not now. */
 static bool message_begin(struct lane *l, struct relay_item *h)
 {
 	struct writer *w = &l->writer;
-	uint32_t most = h->size > WINDOW_MESSAGE ? 1 : h->most != 0 ? h->most : WINDOW_MESSAGES;
+	uint32_t most = h->size > WINDOW_MESSAGE ? 1 : h->most != 0 ? h->most : window_most(h->folder);
 	struct append_message m = { .flags = relay_flags(&l->relay), .date = relay_date(&l->relay), .size = h->size };
 
 	if (w->open != NULL && (most != w->open->most || w->open->folder != h->folder || window_is_full(l, w->open) || writer_has_requests(l)))
