@@ -416,13 +416,14 @@ static int take_folded(struct making *k, struct span path, const void *owner, bo
 	return err;
 }
 
-static int find_spare(struct making *k, struct mapping_entry *e, bool case_only)
+/* `taken`: another folder's name looks the same, or the server may keep the name for itself. */
+static int find_spare(struct making *k, struct mapping_entry *e, bool taken)
 {
 	struct span spare = e->path;
 	int err = mapping_name_plain(e->path, &k->m->to->style, k->m->memory, &spare);
 	bool plain = err == 0 && span_eq(spare, e->path);
 
-	if (err != 0 || (plain && !case_only))
+	if (err != 0 || (plain && !taken))
 		return err;
 	for (unsigned n = 2; err == 0 && (plain || table_at(&k->paths, spare)->owner != NULL); n++) {
 		plain = false;
@@ -459,7 +460,7 @@ static int find_spares(struct making *k)
 		if (survey_find(m->to, e->path) == NULL)
 			err = take_folded(k, e->path, e, &taken);
 		if (err == 0)
-			err = find_spare(k, e, taken);
+			err = find_spare(k, e, taken || mapping_name_is_reserved(e->path));
 	}
 	return err;
 }

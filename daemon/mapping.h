@@ -12,7 +12,8 @@
  *
  * No two folders go to one: what would by 3 to 5 gets a number behind its name; what would by 2 is a conflict, and nothing is done before a person has solved it.
  *
- * Names that the target may refuse (blanks at the ends, control characters, over-long, differing from another one only in case) have a spare: which of both it is
+ * Names that the target may refuse (blanks at the ends, control characters, over-long, differing from another one only in case, kept by some servers for themselves) have a
+ * spare: which of both it is
  * shows in what the target has. So who copies tries to make the folder, then the spare, and then makes the mapping anew (mapping_entry.spare).
  */
 #ifndef GODWIT_MAPPING_H

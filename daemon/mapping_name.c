@@ -123,6 +123,18 @@ int mapping_name_plain(struct span path, const struct name_style *style, struct 
 	return with_levels(path, style, plain_level, a, ret);
 }
 
+bool mapping_name_is_reserved(struct span path)
+{
+	/* Exchange and Microsoft 365; Gmail. */
+	static const char *const names[] = { "Files", "Calendar", "Contacts", "Tasks", "Notes", "Journal", "Outbox", "Conversation History", "Sync Issues",
+		"Starred", "Important", "Muted", "Chats", "Scheduled", "Snoozed" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (span_eq_nocase(path, span_str(names[i])))
+			return true;
+	return false;
+}
+
 int mapping_name_number(struct span path, unsigned n, bool first, struct arena *a, struct span *ret)
 {
 	size_t at = first ? name_level(path) : path.n;

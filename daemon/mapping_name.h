@@ -13,6 +13,8 @@ int mapping_name_fit(struct span path, const struct name_style *style, struct ar
 /* What every server should take: no control characters, no blanks at the ends of levels or several in a row, nothing of %*"\/;{}<>|^~?:#& and no level of more than 255 bytes on
  * the wire. What is wrong becomes '_'; what is too long is cut. */
 int mapping_name_plain(struct span path, const struct name_style *style, struct arena *a, struct span *ret);
+/* A name that some servers keep for what is no folder of mail. */
+bool mapping_name_is_reserved(struct span path);
 /* "A/B (2)" of "A/B"; `first`: "A (2)/B". */
 int mapping_name_number(struct span path, unsigned n, bool first, struct arena *a, struct span *ret);
 /* With ASCII letters in lower case. */

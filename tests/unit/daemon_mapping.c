@@ -267,6 +267,9 @@ Test(mapping, names_that_the_target_may_refuse_have_a_spare)
 	EXPECT("50% off\n", .source = SIDE({ "50% off", 0 }), .target = SIDE({ "50_ off", 0 }, { "50% off", 0 }));
 	/* Another one has that name. */
 	EXPECT("50% off or 50_ off (2) new\n50_ off\n", .source = SIDE({ "50% off", 0 }, { "50_ off", 0 }), .target = SIDE({ "50_ off", 0 }));
+	/* Microsoft's and Gmail's own. */
+	EXPECT("Files or Files (2) new\nMy Files new\n", .source = SIDE({ "Files", 0 }, { "My Files", 0 }), .target = SIDE({ "INBOX", 0 }));
+	EXPECT("Files > Files (2) renamed\n", .source = SIDE({ "Files", 0 }), .target = SIDE({ "Files (2)", 0 }));
 	/* Case. */
 	EXPECT("ABC or ABC (2) new\n", .source = SIDE({ "ABC", 0 }), .target = SIDE({ "Abc", 0 }));
 	EXPECT("ABC new\nabc or abc (2) new\n", .source = SIDE({ "ABC", 0 }, { "abc", 0 }), .target = SIDE({ "INBOX", 0 }));
