@@ -89,15 +89,15 @@ static bool fits(struct span pattern, struct span path, bool *places[2])
 	return places[now][path.n];
 }
 
-bool folder_rules_fits(struct span pattern, struct span path)
+int folder_rules_fits(struct span pattern, struct span path)
 {
 	bool *room, *places[2], yes;
 
 	if (path.n > PATH_MAX_LEN)
-		return false;
+		return 0;
 	room = calloc(2, path.n + 1);
 	if (room == NULL)
-		abort();
+		return PROTO_ERR_NOMEM;
 	places[0] = room;
 	places[1] = room + path.n + 1;
 	yes = fits(pattern, path, places);
@@ -108,19 +108,23 @@ bool folder_rules_fits(struct span pattern, struct span path)
 	return yes;
 }
 
-static bool any_fits(const struct patterns *list, struct span path, unsigned roles)
+static int any_fits(const struct patterns *list, struct span path, unsigned roles)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (list->p[i].role != ROLE_NONE ? (roles >> list->p[i].role & 1) != 0 : folder_rules_fits(list->p[i].text, path))
-			return true;
-	return false;
+	int rc = 0;
+
+	for (size_t i = 0; i < list->n && rc == 0; i++)
+		rc = list->p[i].role != ROLE_NONE ? (int)(roles >> list->p[i].role & 1) : folder_rules_fits(list->p[i].text, path);
+	return rc;
 }
 
-bool folder_rules_take(const struct folder_rules *r, struct span path, unsigned roles)
+int folder_rules_take(const struct folder_rules *r, struct span path, unsigned roles)
 {
-	if (r == NULL)
-		return true;
-	return (r->include.n == 0 || any_fits(&r->include, path, roles)) && !any_fits(&r->exclude, path, roles);
+	int rc = r == NULL || r->include.n == 0 ? 1 : any_fits(&r->include, path, roles);
+
+	if (r == NULL || rc != 1)
+		return rc;
+	rc = any_fits(&r->exclude, path, roles);
+	return rc < 0 ? rc : !rc;
 }
 
 /* The map. */

@@ -18,15 +18,15 @@ struct folder_rules *folder_rules_new(const struct conf_migration *m, const char
 void folder_rules_free(struct folder_rules **r);
 
 /* `r` may be NULL everywhere: nothing is said. */
-/* `roles`: a bit (1 << enum role) for each role that the folder or one above it has. */
-bool folder_rules_take(const struct folder_rules *r, struct span path, unsigned roles);
+/* Is it taken along? 1, 0, or PROTO_ERR_NOMEM. `roles`: a bit (1 << enum role) for each role that the folder or one above it has. */
+int folder_rules_take(const struct folder_rules *r, struct span path, unsigned roles);
 /* Where the map sends the folder; the result lives as long as rules and arena. 1; 0: no rule fits; or PROTO_ERR_*. */
 int folder_rules_map(const struct folder_rules *r, struct span path, enum role role, struct arena *a, struct span *ret);
 struct span folder_rules_prefix(const struct folder_rules *r);
 bool folder_rules_special_use(const struct folder_rules *r);
 bool folder_rules_all_namespaces(const struct folder_rules *r);
 
-/* For tests: does the pattern, a valid one that is no role, fit the path? */
-bool folder_rules_fits(struct span pattern, struct span path);
+/* Does the pattern, a valid one that is no role, fit the path? 1, 0, or PROTO_ERR_NOMEM. */
+int folder_rules_fits(struct span pattern, struct span path);
 
 #endif

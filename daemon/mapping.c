@@ -151,18 +151,21 @@ static const struct survey_folder *find_target(const struct mapping *m, struct s
 	return f != NULL && survey_can_open(f) ? f : NULL;
 }
 
-static void look_at(struct making *k, size_t i)
+static int look_at(struct making *k, size_t i)
 {
 	struct mapping *m = k->m;
 	struct mapping_entry *e = &m->entry[i];
 	size_t parent = name_parent(m->from->folder[i].path);
 	const struct mapping_entry *above = parent != 0 ? find_entry(m, span_first(m->from->folder[i].path, parent)) : NULL;
+	int taken;
 
 	*e = (struct mapping_entry){ .from = &m->from->folder[i], .role = k->side[SOURCE].of[i] };
 	e->level = !survey_can_open(e->from);
 	e->twin = !e->level && i != 0 && !m->entry[i - 1].level && span_eq(e[-1].from->path, e->from->path);
 	k->above[i] = (above != NULL ? k->above[index_of(m, above->from)] : 0) | (e->role != ROLE_NONE ? 1u << e->role : 0);
-	e->excluded = !folder_rules_take(m->rules, e->from->path, k->above[i]);
+	taken = folder_rules_take(m->rules, e->from->path, k->above[i]);
+	e->excluded = taken != 1;
+	return taken < 0 ? taken : 0;
 }
 
 static bool goes(const struct mapping_entry *e)
@@ -206,10 +209,11 @@ static int fit(const struct mapping *m, struct span path, struct span *ret)
 	if (err != 0 || m->to->foreign_n == 0)
 		return err;
 	buf_init(&wire, 1u << 20);
-	if (name_from_path(&wire, *ret, &m->to->style) == 0 && survey_is_foreign(m->to, buf_span(&wire)))
+	err = name_from_path(&wire, *ret, &m->to->style);
+	if (err == 0 && survey_is_foreign(m->to, buf_span(&wire)))
 		err = mapping_name_number(*ret, 2, true, m->memory, ret);
 	buf_done(&wire);
-	return err;
+	return err == PROTO_ERR_NAME ? 0 : err; /* who makes it finds that out, too */
 }
 
 /* 1: the map says where; 0: it does not; or an error. */
@@ -319,8 +323,8 @@ static int place_by_map(struct making *k, struct mapping_entry *e)
 	const struct mapping_entry *other;
 
 	if (rc == 0 && e->by == MAPPING_BY_LEDGER && folder_rules_prefix(k->m->rules).n != 0)
-		rc = by_name(k->m, e->from->path, &wanted) == 0;
-	if (rc != 1)
+		rc = by_name(k->m, e->from->path, &wanted);
+	if (rc < 0 || wanted.n == 0)
 		return rc;
 	if (e->by == MAPPING_BY_LEDGER) {
 		rc = fit(k->m, wanted, &wanted);
@@ -480,9 +484,10 @@ static int make_all(struct making *k, const struct ledger_folder *row, size_t ro
 	find_roles(&k->side[SOURCE]);
 	find_roles(&k->side[TARGET]);
 	pair_roles(&k->side[SOURCE], &k->side[TARGET]);
-	for (size_t i = 0; i < m->entry_n; i++)
-		look_at(k, i);
-	err = place_all(k);
+	for (size_t i = 0; i < m->entry_n && err == 0; i++)
+		err = look_at(k, i);
+	if (err == 0)
+		err = place_all(k);
 	return err == 0 && m->conflict[0] == NULL ? find_spares(k) : err;
 }
 
@@ -517,7 +522,7 @@ bool mapping_subscription(const struct mapping *m, struct span path, struct span
 		*ret = e->path;
 		return !e->excluded && !e->twin;
 	}
-	if (!folder_rules_take(m->rules, path, 0))
+	if (folder_rules_take(m->rules, path, 0) != 1)
 		return false;
 	rc = by_map(m, path, ROLE_NONE, ret);
 	if (rc == 0)

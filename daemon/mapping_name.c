@@ -23,17 +23,20 @@ static int fit_level(struct buf *out, struct span text, const struct name_style 
 	return err;
 }
 
-static size_t wire_length(struct span text, const struct name_style *style)
+static int wire_length(struct span text, const struct name_style *style, size_t *ret)
 {
 	struct buf b;
-	size_t n;
+	int err = 0;
 
+	*ret = text.n;
 	if (style->utf8)
-		return text.n;
+		return 0;
 	buf_init(&b, PATH_CAP);
-	n = utf7_encode(&b, text) == 0 ? b.n : text.n;
+	err = utf7_encode(&b, text);
+	if (err == 0)
+		*ret = b.n;
 	buf_done(&b);
-	return n;
+	return err == PROTO_ERR_NOMEM || err == PROTO_ERR_CAP ? err : 0;
 }
 
 static bool is_odd(char c)
@@ -51,7 +54,7 @@ static struct span without_last(struct span text)
 
 static int plain_level(struct buf *out, struct span text, const struct name_style *style)
 {
-	size_t from = out->n;
+	size_t from = out->n, wire = 0;
 	struct span made;
 	int err = 0;
 
@@ -62,8 +65,10 @@ static int plain_level(struct buf *out, struct span text, const struct name_styl
 	if (err != 0)
 		return err;
 	made = span_from(buf_span(out), from);
-	while (wire_length(made, style) > LEVEL_MAX)
+	while ((err = wire_length(made, style, &wire)) == 0 && wire > LEVEL_MAX)
 		made = without_last(made);
+	if (err != 0)
+		return err;
 	made = span_trim(made);
 	buf_truncate(out, from + made.n);
 	return made.n == 0 ? buf_add_char(out, in_place_of(style)) : 0;

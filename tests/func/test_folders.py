@@ -137,6 +137,22 @@ def test_a_name_that_the_target_refuses(case):
     assert "Nothing" in verified(case, 1).out
 
 
+def test_a_break_while_names_are_tried(case):
+    """Nobody knows then whether the folder was made: it is looked at."""
+    for after in (False, True):
+        def hook(name, number, line):
+            if name != "CREATE" or number != 1:
+                return None
+            if after:
+                target.folder("50% off")
+            return ("cut",)
+
+        source, target = old(["INBOX", "50% off"]), new(hook=hook)
+        pair(case, source, target, login_retry_interval="10ms")
+        comes(case, source, target, {"INBOX": of("INBOX"), "50% off": of("50% off")})
+        case.forget()
+
+
 def test_a_name_that_only_looks_different(case):
     """Exchange has no two folders that differ in case only."""
     def hook(name, _number, line):

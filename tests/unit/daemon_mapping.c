@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "err.h"
 #include "error.h"
+#include "failmalloc.h"
 #include "leaks.h"
 #include "mapping.h"
 #include "mapping_name.h"
@@ -301,6 +303,37 @@ Test(mapping, subscriptions)
 	folder_rules_free(&rules);
 }
 
+/* Whatever allocation fails, that is said, and nothing is lost. */
+Test(mapping, out_of_memory)
+{
+	const struct ledger_folder row = { .source_path = "Kept", .target_path = "Kept", .copied = 1 };
+	struct conf_migration conf = { .map = LIST("/Old(.*)/ => New\\1", "Kept => Other"), .exclude = LIST("Gone/**") };
+	struct survey from, to;
+	struct conf_error err;
+	struct folder_rules *rules = folder_rules_new(&conf, "f", &err);
+	size_t n = 0;
+
+	survey_make(&from, SOURCE, '/', "", SIDE({ "Old", 0 }, { "Gone/x", 0 }, { "Ausgang", ATTR_BIT(SENT) }, { "50% off", 0 }, { "v1.2", 0 }, { "Kept", 0 }));
+	survey_make(&to, TARGET, '.', "", SIDE({ "Sent", ATTR_BIT(SENT) }, { "Kept", 0 }));
+	to.foreign[to.foreign_n++] = SPAN("shared.");
+	do {
+		struct mapping m;
+		struct arena memory;
+		int rc;
+
+		arena_init(&memory, 1 << 20);
+		failmalloc_arm(++n);
+		rc = mapping_make(&m, rules, &from, &to, &row, 1, &memory);
+		failmalloc_disarm();
+		cr_expect_eq(rc, failmalloc_fired() ? PROTO_ERR_NOMEM : 0, "%zu: %d", n, rc);
+		arena_done(&memory);
+	} while (failmalloc_fired());
+	cr_expect(n > 10);
+	survey_done(&from);
+	survey_done(&to);
+	folder_rules_free(&rules);
+}
+
 static void expect_plain(const char *path, const char *right)
 {
 	struct name_style style = { .delimiter = '/' };
@@ -347,12 +380,12 @@ Test(mapping, plain_names)
 
 static void fits(const char *pattern, const char *path)
 {
-	cr_expect(folder_rules_fits(span_str(pattern), span_str(path)), "%s does not fit %s", pattern, path);
+	cr_expect(folder_rules_fits(span_str(pattern), span_str(path)) == 1, "%s does not fit %s", pattern, path);
 }
 
 static void fits_not(const char *pattern, const char *path)
 {
-	cr_expect(!folder_rules_fits(span_str(pattern), span_str(path)), "%s fits %s", pattern, path);
+	cr_expect(0 == folder_rules_fits(span_str(pattern), span_str(path)), "%s fits %s", pattern, path);
 }
 
 Test(folder_rules, patterns)
