@@ -58,6 +58,7 @@ struct folder {
 	struct uidset recorded_target; /* target UIDs from the floor on */
 	bool recorded_bad;
 	struct uidset delivered; /* source UIDs whose bodies came in this pass, or that were left out in it */
+	bool uncounted;      /* a pass that fetched below source_next without a scan was broken: it may have missed some */
 	bool counted_again;
 	uint32_t hold;       /* 0, or the lowest UID that is to be asked for once more: source_next stays below it */
 	struct uidset redo;  /* to be sent once more, each on its own (writer, reader) */

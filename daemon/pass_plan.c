@@ -118,6 +118,8 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->row.target_uidvalidity = target_uidvalidity;
 	if (f->row.source_next == 0 || (f->row.open && f->row.source_next >= f->uidnext))
 		f->row.source_next = 1; /* all was sent, but the end was not reached: count once more */
+	/* It was not brought to its end before, unless it was empty then. */
+	f->uncounted = f->row.open && f->row.source_next > 1 && f->row.source_uidnext <= 1;
 	f->safe_next = f->told_next = f->row.source_next;
 	f->floor = f->row.floor;
 	/* A target without messages, or whose messages all lie below the floor, holds nothing that we do not know. */
@@ -274,7 +276,7 @@ static int open_all(struct pass *p)
 		call = pass_call_new(p->lane[0], f, sets_loaded);
 		if (call == NULL)
 			return PROTO_ERR_NOMEM;
-		ledger_load_sets(p->env->ledger, f->row.id, f->row.source_next, f->row.floor, take_sets, call);
+		ledger_load_sets(p->env->ledger, f->row.id, f->uncounted ? 1 : f->row.source_next, f->row.floor, take_sets, call);
 	}
 	return err;
 }

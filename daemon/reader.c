@@ -14,6 +14,7 @@
 #define CHUNK_MESSAGES_MAX 2000
 #define SCAN_MESSAGES 250
 #define COUNT_MESSAGES 1000
+#define LIST_MESSAGES 20000
 #define COUNTS 2 /* in flight */
 /* After a break, when the target has no more than so many bytes that are in doubt, all of them are read: then the folder need not be counted. */
 #define DOUBT_LITTLE (4u << 20)
@@ -217,6 +218,15 @@ int reader_digest(struct lane *l, struct folder *f, struct uidset *uids)
 	return err == 0 ? send_fetch(l, j, buf_span(&l->reader.scratch), FETCH_UID | FETCH_BODY) : err;
 }
 
+static int issue_list(struct lane *l, struct work *t)
+{
+	uint32_t hi = end_of_range(t->next, width_for(t->folder, LIST_MESSAGES), t->last);
+	struct reader_job *j = job_new(&l->reader, READ_LIST, t->folder, t->next, hi);
+
+	t->next = hi == UINT32_MAX ? hi : hi + 1;
+	return fetch_range(l, j, FETCH_UID);
+}
+
 /* The next of the wanted UIDs: as many as make a chunk, or one alone, with a fetch before that tells its flags and date. */
 static int issue_wanted(struct lane *l, struct work *t)
 {
@@ -306,9 +316,9 @@ static bool issue(struct lane *l)
 			return false;
 		err = issue_wanted(l, t);
 	} else if (t->next <= t->last && t->next != 0 && !t->redo) {
-		if (!t->careful && !may_fetch(r, t))
+		if (!t->careful && !t->list && !may_fetch(r, t))
 			return false;
-		err = t->careful ? issue_scan(l, t) : issue_direct(l, t);
+		err = t->list ? issue_list(l, t) : t->careful ? issue_scan(l, t) : issue_direct(l, t);
 		if (t->next == UINT32_MAX)
 			t->last = 0;
 	} else {

@@ -17,7 +17,7 @@
 struct lane;
 struct folder;
 
-enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META, READ_COUNT, READ_DIGEST };
+enum reader_job_kind { READ_EXAMINE, READ_BODIES, READ_SCAN, READ_META, READ_LIST, READ_COUNT, READ_DIGEST };
 
 /* One command in flight. Servers may answer several FETCHes interleaved, or the later one first: what arrives is told apart by the selected
  * folder and the UID, never by the order of commands; what a job promises is handed on only when all before it are done. */

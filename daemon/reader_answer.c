@@ -102,6 +102,9 @@ static int on_fetch(struct lane *l, const struct resp_fetch *m)
 	j = (m->has & FETCH_HEADER) != 0 ? job_for(r, READ_COUNT, m) : NULL;
 	if (j != NULL)
 		count_message(j->folder, m);
+	j = (m->has & FETCH_UID) != 0 ? job_for(r, READ_LIST, m) : NULL;
+	if (j != NULL) /* the source has it: has it been seen, in this pass or one before it? */
+		return uidset_has(&j->folder->recorded, m->uid) || uidset_has(&j->folder->delivered, m->uid) ? 0 : pass_redo_few(j->folder, m->uid);
 	j = (m->has & READER_META) == READER_META ? job_for(r, READ_META, m) : NULL;
 	return j != NULL ? keep_meta(r, m, j->lo) : 0;
 }
@@ -267,7 +270,7 @@ static int fetch_refused(struct lane *l, struct reader_job *j, const struct sess
 	outcome_of_reply(&why, SOURCE, ev->command, &ev->resp.status);
 	if (why.radius != RADIUS_MESSAGE)
 		pass_fail(l->pass, &why);
-	else if (j->kind == READ_SCAN || j->kind == READ_COUNT)
+	else if (j->kind == READ_SCAN || j->kind == READ_COUNT || j->kind == READ_LIST)
 		pass_leave_out_folder(l->pass, f, why.text);
 	else if (j->kind == READ_BODIES && (j->single || j->lo == j->hi))
 		pass_leave_out_message(l->pass, f, j->lo, why.text);

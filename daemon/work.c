@@ -37,11 +37,14 @@ int work_add(struct work_queue *q, struct folder *f, enum work_round round)
 	t->redo = round == ROUND_REDO || round == ROUND_FEW;
 	if (t->redo)
 		return 0;
+	t->last = f->uidnext - 1;
+	t->list = round == ROUND_LIST;
+	if (t->list)
+		return 0;
 	/* What is new since the last pass is scanned, too: only then is it known whether all of it came. */
-	t->careful = f->careful || round == ROUND_COUNT || f->row.source_next != 1;
+	t->careful = f->careful || f->row.source_next != 1;
 	t->marks = true;
 	t->next = f->row.source_next;
-	t->last = f->uidnext - 1;
 	return 0;
 }
 
@@ -63,7 +66,7 @@ uint64_t work_left(const struct work *t)
 {
 	const struct folder *f = t->folder;
 
-	if (t->folder == NULL || t->redo || t->next == 0 || t->next > t->last || f->uidnext == 0)
+	if (t->folder == NULL || t->redo || t->list || t->next == 0 || t->next > t->last || f->uidnext == 0)
 		return 0;
 	return (uint64_t)f->messages * (t->last - t->next + 1) / f->uidnext;
 }

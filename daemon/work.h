@@ -19,7 +19,7 @@ enum work_round {
 	ROUND_FIRST, /* all that is not accounted for */
 	ROUND_FEW,   /* the UIDs in folder->redo_few, in small windows */
 	ROUND_REDO,  /* the UIDs in folder->redo, each alone */
-	ROUND_COUNT  /* fewer came than the source says it has: look for the others */
+	ROUND_LIST   /* it may be that not all came that the source has: ask which it has */
 };
 
 struct work {
@@ -27,6 +27,7 @@ struct work {
 	bool careful;          /* scanned first */
 	bool single, examined;
 	bool redo;             /* the UIDs of folder->redo (single) or redo_few, nothing is scanned */
+	bool list;             /* only asked which UIDs there are */
 	bool marks;            /* all below it is done or sent before: it moves source_next */
 	uint32_t next, last;   /* UIDs not yet asked for; next > last: none */
 };

@@ -292,14 +292,15 @@ static void folder_close(struct lane *l, struct folder *f)
 	ledger_save_folder(l->pass->env->ledger, &f->row, false, pass_call_id, call);
 }
 
-/* A folder that was fetched without a scan gave fewer messages than the source said it has: expunged meanwhile, or lost on the way? It is
- * scanned, once. */
+/* A folder that was fetched without a scan gave fewer messages than the source said it has, or a pass that fetched it so was broken, and
+ * nobody counted: expunged meanwhile, or lost on the way? The source is asked, once, which it has. */
 static bool is_short(struct folder *f)
 {
-	if (f->careful || f->counted_again || f->row.source_next != 1 || uidset_count(&f->delivered) >= f->messages)
+	if (f->counted_again)
+		return false;
+	if (!f->uncounted && (f->careful || f->row.source_next != 1 || uidset_count(&f->delivered) >= f->messages))
 		return false;
 	f->counted_again = true;
-	f->looked = true;
 	return true;
 }
 
@@ -309,7 +310,7 @@ void writer_check_folder(struct lane *l, struct folder *f)
 		l->pass->step != PASS_COPY)
 		return;
 	if (f->redo_few.n != 0 || f->redo.n != 0 || is_short(f)) {
-		int err = work_add(&l->pass->work, f, f->redo_few.n != 0 ? ROUND_FEW : f->redo.n != 0 ? ROUND_REDO : ROUND_COUNT);
+		int err = work_add(&l->pass->work, f, f->redo_few.n != 0 ? ROUND_FEW : f->redo.n != 0 ? ROUND_REDO : ROUND_LIST);
 
 		if (err != 0)
 			pass_fail_proto(l->pass, SOURCE, err);
