@@ -147,13 +147,28 @@ static void log_done(struct peer *p, const struct session_event *ev)
 	log_wire(p, "<", span_of(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0));
 }
 
+/* --- progress --- */
+
+static void progress(struct peer *p)
+{
+	p->last = loop_now(p->loop);
+	p->moved = 0;
+}
+
+static void move(struct peer *p, uint64_t bytes)
+{
+	p->moved += bytes;
+	if (p->moved > 0 && p->moved >= p->limits.command_timeout / 1000 * PEER_LEAST)
+		progress(p);
+}
+
 /* --- what goes out --- */
 
 static int put(struct peer *p, struct span bytes)
 {
 	int err = p->squeeze != NULL ? squeeze_write(p->squeeze, bytes) : conn_write(p->conn, bytes);
 	gauge_went(&p->gauge, bytes.n);
-	p->last = loop_now(p->loop);
+	progress(p);
 	p->out_seen = conn_bytes_out(p->conn) + conn_pending(p->conn);
 	return err;
 }
@@ -259,7 +274,7 @@ static void entered(struct peer *p, const struct session_event *ev)
 	free(p->again);
 	p->again = NULL;
 	p->state = PEER_PROVING;
-	p->last = loop_now(p->loop);
+	progress(p);
 	if (!peer_say(p, CMD_CAPABILITY)) {
 		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
@@ -309,8 +324,7 @@ static void take_data(struct peer *p, struct span *data)
 	size_t budget = PEER_TURN_BYTES;
 	if (p->squeeze == NULL)
 		gauge_came(&p->gauge, data->n);
-	if (data->n > 0)
-		p->last = loop_now(p->loop);
+	move(p, data->n);
 	if (p->drained && !p->paused) {
 		p->drained = false;
 		peer_tell(p, &(struct peer_event){ .kind = PEER_DRAINED });
@@ -327,6 +341,8 @@ static void take_data(struct peer *p, struct span *data)
 				break;
 			continue;
 		}
+		if (ev.kind != EVENT_BODY_DATA)
+			progress(p);
 		if (ev.kind == EVENT_DONE)
 			log_done(p, &ev);
 		if (p->state == PEER_AWAY) {
@@ -366,7 +382,7 @@ static void on_up(struct peer *p, const struct resp_caps *caps)
 		peer_fail(p, CONN_FAULT_MEMORY, "out of memory");
 		return;
 	}
-	p->last = loop_now(p->loop);
+	progress(p);
 	timer_set(p->timer, p->limits.command_timeout < p->limits.keepalive ? p->limits.command_timeout : p->limits.keepalive);
 	bool known = caps->bits != 0;
 	if (known)
@@ -398,7 +414,7 @@ static void on_conn(void *owner, const struct conn_event *ev)
 		take_data(p, ev->data);
 		break;
 	case CONN_DRAINED:
-		p->last = loop_now(p->loop);
+		progress(p);
 		if (p->squeeze != NULL)
 			squeeze_drained(p->squeeze);
 		if (p->paused)
@@ -481,19 +497,25 @@ static void on_timer(void *arg)
 		return;
 	}
 	uint64_t now = loop_now(p->loop), out = conn_bytes_out(p->conn);
-	if (p->paused || out != p->out_seen) {
-		p->out_seen = out;
-		p->last = now;
-	}
+	/* What had not left when it was written has, at some time, or is leaving. */
+	if (p->paused || out < p->out_seen)
+		progress(p);
+	else
+		move(p, out - p->out_seen);
+	p->out_seen = out;
 	if (is_waiting(p)) {
 		if (now >= p->last + p->limits.command_timeout) {
 			char text[96];
-			snprintf(text, sizeof(text), "no answer within %g s", (double)p->limits.command_timeout / 1000);
+			double time = (double)p->limits.command_timeout / 1000;
+			if (p->moved == 0)
+				snprintf(text, sizeof(text), "no answer within %g s", time);
+			else
+				snprintf(text, sizeof(text), "no more than %llu bytes within %g s", (unsigned long long)p->moved, time);
 			peer_fail(p, CONN_FAULT_TIMEOUT, text);
 		}
 	} else if (session_inflight(p->session) == 0 && now >= p->last + p->limits.keepalive) {
 		peer_say(p, CMD_NOOP);
-		p->last = now;
+		progress(p);
 	}
 	if (p->state != PEER_OVER)
 		timer_again(p, now);
@@ -654,7 +676,7 @@ void peer_resume(struct peer *p)
 		return;
 	p->paused = false;
 	gauge_pause(&p->gauge, false);
-	p->last = loop_now(p->loop);
+	progress(p);
 	if (p->conn != NULL)
 		conn_resume(p->conn);
 }

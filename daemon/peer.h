@@ -3,8 +3,9 @@
  * first thing said on a new connection is CAPABILITY: it tells what is offered after the login, and proves that both ends agree where
  * the dialogue stands (bytes can be lost behind the login's reply).
  *
- * The deadline is progress: while commands are in flight, `command_timeout` without a byte in either direction ends
- * the connection, unless the peer is paused by its owner. An idle connection is kept alive by a NOOP every `keepalive`.
+ * The deadline is progress: while commands are in flight, `command_timeout` without any ends the connection, unless the peer is paused by its
+ * owner. Progress is a whole response, however short (servers that take long say so now and then), or so many bytes in either direction that it
+ * comes to PEER_LEAST a second over the time: a byte now and then could go on for years. An idle connection is kept alive by a NOOP every `keepalive`.
  *
  * COMPRESS=DEFLATE is the peer's own business: where the endpoint wants it, it is asked for behind CAPABILITY, or when the gauge says so; the owner's
  * commands wait in the session until it is answered; then PEER_DRAINED tells that a message may be due. A refusal is no failure.
@@ -16,6 +17,8 @@
 #include "gauge.h"
 #include "session.h"
 #include "side.h"
+
+#define PEER_LEAST 10 /* bytes a second; fifty connections over a line of 4 kbit/s have as much */
 
 struct peer_limits {
 	uint64_t command_timeout; /* ms */

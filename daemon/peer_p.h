@@ -48,7 +48,8 @@ struct peer {
 	bool busy;          /* in the funnel, or in conn's: the memory must stay */
 	bool closed;        /* free it behind that */
 	uint32_t logged;    /* the last tag that was written to the log */
-	uint64_t last;      /* loop_now() of the last byte in either direction, as far as it was noticed */
+	uint64_t last;      /* loop_now() of the last progress, as far as it was noticed */
+	uint64_t moved;     /* bytes in either direction since then */
 	uint64_t out_seen;  /* conn_bytes_out() when it was noticed */
 	uint64_t asked, rtt; /* ms: when the capabilities were asked for; until the answer */
 	uint64_t bytes_in, bytes_out; /* of the conn, once it is gone */

@@ -227,6 +227,16 @@ def answer(sock, tag, verb, rest):
             time.sleep(0.1)
             sock.sendall(b"* OK w")
             sock.sendall(b"ait\r\n")
+    elif "drip" in rest or "drizzle" in rest:       # a response that never ends, byte by byte; slower, and less slow
+        sock.sendall(b"* OK ")
+        for _ in range(60):
+            time.sleep(0.25 if "drip" in rest else 0.03)
+            sock.sendall(b"w")
+        sock.sendall(b"\r\n")
+    elif "patience" in rest:                        # short ones, with much time between
+        for _ in range(3):
+            time.sleep(0.6)
+            sock.sendall(b"* OK\r\n")
     elif "goodbye" in rest:
         say(sock, "* BYE [UNAVAILABLE] closing down")
         time.sleep(0.1)

@@ -362,6 +362,32 @@ Test(daemon_peer, progress_and_pauses_put_the_deadline_off)
 	world_end(&w);
 }
 
+Test(daemon_peer, a_byte_now_and_then_is_no_progress)
+{
+	struct world w;
+	world_begin(&w, LIST("--after", "dialogue", HINT));
+	w.limits.command_timeout = 1000; /* ten bytes are enough: "drip" has four, "drizzle" 33, "patience" a whole response */
+	w.stop_at_done = true;
+	world_dial(&w);
+	loop_run(w.l);
+	ask(&w, "drizzle", 0);
+	peer_flush(w.p);
+	loop_run(w.l);
+	cr_assert_eq(w.done, 1, "%s", w.failure.text);
+	ask(&w, "patience", 0);
+	peer_flush(w.p);
+	loop_run(w.l);
+	cr_assert_eq(w.done, 2, "%s", w.failure.text);
+	ask(&w, "drip", 0);
+	peer_flush(w.p);
+	uint64_t start = loop_now(w.l);
+	loop_run(w.l);
+	cr_assert_eq(w.failure.fault, CONN_FAULT_TIMEOUT);
+	cr_assert_not_null(strstr(w.failure.text, "bytes within 1 s"), "%s", w.failure.text);
+	cr_assert_leq(loop_now(w.l) - start, 3000);
+	world_end(&w);
+}
+
 Test(daemon_peer, an_idle_connection_is_kept_alive)
 {
 	struct world w;
