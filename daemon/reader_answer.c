@@ -92,6 +92,15 @@ static struct reader_job *job_of(struct reader *r, const struct session_event *e
 	return &r->job[ev->user % READER_JOBS];
 }
 
+/* The source has it: has it been seen, in this pass or one before it? */
+static int list_message(struct lane *l, struct folder *f, uint32_t uid)
+{
+	if (uidset_has(&f->recorded, uid) || uidset_has(&f->delivered, uid))
+		return 0;
+	/* Where the target may have it, it is scanned first. */
+	return f->careful ? work_add_range(&l->pass->work, f, uid, uid) : pass_redo_few(f, uid);
+}
+
 static int on_fetch(struct lane *l, const struct resp_fetch *m)
 {
 	struct reader *r = &l->reader;
@@ -103,8 +112,8 @@ static int on_fetch(struct lane *l, const struct resp_fetch *m)
 	if (j != NULL)
 		count_message(j->folder, m);
 	j = (m->has & FETCH_UID) != 0 ? job_for(r, READ_LIST, m) : NULL;
-	if (j != NULL) /* the source has it: has it been seen, in this pass or one before it? */
-		return uidset_has(&j->folder->recorded, m->uid) || uidset_has(&j->folder->delivered, m->uid) ? 0 : pass_redo_few(j->folder, m->uid);
+	if (j != NULL)
+		return list_message(l, j->folder, m->uid);
 	j = (m->has & READER_META) == READER_META ? job_for(r, READ_META, m) : NULL;
 	return j != NULL ? keep_meta(r, m, j->lo) : 0;
 }

@@ -292,13 +292,13 @@ static void folder_close(struct lane *l, struct folder *f)
 	ledger_save_folder(l->pass->env->ledger, &f->row, false, pass_call_id, call);
 }
 
-/* A folder that was fetched without a scan gave fewer messages than the source said it has, or a pass that fetched it so was broken, and
- * nobody counted: expunged meanwhile, or lost on the way? The source is asked, once, which it has. */
+/* A folder gave fewer messages than the source said it has, or a pass that fetched it without a scan was broken, and nobody counted: expunged
+ * meanwhile, or lost on the way? The source is asked, once, which it has. */
 static bool is_short(struct folder *f)
 {
 	if (f->counted_again)
 		return false;
-	if (!f->uncounted && (f->careful || f->row.source_next != 1 || uidset_count(&f->delivered) >= f->messages))
+	if (!f->uncounted && (f->row.source_next != 1 || uidset_count(&f->delivered) + uidset_count(&f->recorded) >= f->messages))
 		return false;
 	f->counted_again = true;
 	return true;

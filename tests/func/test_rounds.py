@@ -121,24 +121,25 @@ def test_a_message_that_is_listed_and_never_sent_is_told(case):
     assert count(target) == 7
 
 
-def forgetful(box, uids, times=1):
-    """A server of which so many answers to FETCH leave messages out, as if they were not there."""
+def forgetful(box, uids, words=b"BODY.PEEK[]", left=None):
+    """A server of which an answer to FETCH leaves messages out, as if they were not there: the first one to a command with these words, or as many as
+    `left` is long."""
     class Forgetful(Session):
-        bodies = False
+        forgets = False
 
         def chosen(self, text, by_uid):
-            return [x for x in super().chosen(text, by_uid) if not (self.bodies and x[1].uid in uids)]
+            return [x for x in super().chosen(text, by_uid) if not (self.forgets and x[1].uid in uids)]
 
-        async def do_uid_fetch(self, words):
-            items = words[1] if isinstance(words[1], list) else [words[1]]
-            self.bodies = bool(left) and any(item.upper() == b"BODY.PEEK[]" for item in items)
-            if self.bodies:
+        async def do_uid_fetch(self, given):
+            items = given[1] if isinstance(given[1], list) else [given[1]]
+            self.forgets = bool(left) and any(item.upper().startswith(words) for item in items)
+            if self.forgets:
                 left.pop()
-            answer = await super().do_uid_fetch(words)
-            self.bodies = False
+            answer = await super().do_uid_fetch(given)
+            self.forgets = False
             return answer
 
-    left = [None] * times
+    left = [1] if left is None else left
 
     async def behave(connection):
         await Forgetful(connection, box).run()
@@ -163,6 +164,19 @@ def test_what_was_left_out_before_a_break_is_brought_after_it(case):
     assert last.failed == 1
     assert sorted(target.digests()) == sorted(source.digests())
     case.run("once").exits(0)
+    assert sorted(target.digests()) == sorted(source.digests())
+
+
+def test_messages_that_a_scan_leaves_out_are_brought_or_found(case):
+    """The ledger is lost: one of those that are left out is on the target already, the other is not."""
+    source, target, left = fakes.box(8), fakes.box(first_uid=500), []
+    pair(case, forgetful(source, {3, 4}, b"BODY.PEEK[HEADER", left), target)
+    case.run("once").exits(0)
+    case.forget()
+    del target.folder("INBOX").messages[3]
+    left.append(1)
+    case.run("once").exits(0)
+    assert not left
     assert sorted(target.digests()) == sorted(source.digests())
 
 
