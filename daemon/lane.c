@@ -4,19 +4,25 @@
 
 #include "pass.h"
 
-struct lane *lane_new(struct pass *p, struct peer *source, struct peer *target)
+struct lane *lane_new(struct pass *p)
 {
 	struct lane *l = calloc(1, sizeof(*l));
 
 	if (l == NULL)
 		return NULL;
 	l->pass = p;
-	l->peer[SOURCE] = source;
-	l->peer[TARGET] = target;
 	relay_init(&l->relay);
 	reader_init(&l->reader);
 	writer_init(&l->writer);
 	return l;
+}
+
+void lane_take(struct lane *l, struct peer *source, struct peer *target)
+{
+	l->peer[SOURCE] = source;
+	l->peer[TARGET] = target;
+	l->reader.selected = NULL;
+	l->reader.mixes = l->reader.paused = false;
 }
 
 void lane_measure(struct lane *l, const struct lane *first)
@@ -57,6 +63,11 @@ bool lane_is_stuck(struct lane *l)
 	const struct relay_item *h = relay_head(&l->relay);
 
 	return l->peer[SOURCE] == NULL && l->writer.sending && h != NULL && !h->whole;
+}
+
+bool lane_may_leave(const struct lane *l)
+{
+	return l->leaving && l->reader.jobs == 0 && l->reader.wanted.n == 0 && l->relay.n == 0 && writer_is_idle(l) && l->writer.wishes == 0;
 }
 
 void lane_drain(struct lane *l)

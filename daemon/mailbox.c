@@ -33,6 +33,7 @@ struct mailbox {
 	struct peer *peer[SIDES];
 	struct pair *pair[LANES_MAX];
 	unsigned pairs;
+	unsigned unwanted; /* pairs that are still being dialled, and are to go again */
 	bool no_more;  /* a pair was refused */
 	struct pass *pass;
 	struct verify *verify;
@@ -245,7 +246,8 @@ static void pair_gone(struct pair *pair, const struct outcome *why)
 		i++;
 	m->pair[i] = m->pair[--m->pairs];
 	leave_pair(m, &pair);
-	m->no_more = true;
+	if (why->radius != RADIUS_NONE)
+		m->no_more = true;
 	m->funnel(m->owner, &ev);
 }
 
@@ -258,13 +260,30 @@ static void on_pair(struct pair *pair, enum side side, const struct peer_event *
 		return;
 	if (ev->kind == PEER_DOWN) {
 		outcome_of_failure(&why, side, AT_LOGIN, ev->failure);
+		if (m->unwanted != 0)
+			m->unwanted--;
 		pair_gone(pair, &why);
 	} else if (ev->kind == PEER_UP && pair->peer[SOURCE] != NULL && pair->peer[TARGET] != NULL && peer_is_up(pair->peer[SOURCE]) &&
 		peer_is_up(pair->peer[TARGET])) {
-		pair->lent = pass_add_lane(m->pass, pair->peer[SOURCE], pair->peer[TARGET]);
+		if (m->unwanted != 0)
+			m->unwanted--;
+		else
+			pair->lent = pass_add_lane(m->pass, pair->peer[SOURCE], pair->peer[TARGET]);
 		if (!pair->lent)
 			pair_gone(pair, &why);
 	}
+}
+
+static void pass_left(void *owner, const struct peer *source)
+{
+	struct mailbox *m = owner;
+	struct outcome why = { .side = SOURCE };
+
+	for (unsigned i = 0; i < m->pairs; i++)
+		if (m->pair[i]->peer[SOURCE] == source) {
+			pair_gone(m->pair[i], &why);
+			return;
+		}
 }
 
 static void on_pair_source(void *owner, const struct peer_event *ev)
@@ -330,7 +349,7 @@ void mailbox_run(struct mailbox *m)
 		return;
 	}
 	m->step = STEP_PASS;
-	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_began, job_ended, m);
+	m->pass = pass_new(m->env, m->spec, m->peer[SOURCE], m->peer[TARGET], pass_began, pass_left, job_ended, m);
 	if (m->pass == NULL)
 		out_of_memory(m, SOURCE);
 }
@@ -359,6 +378,12 @@ void mailbox_add_lane(struct mailbox *m)
 		if (pair->peer[side] == NULL)
 			out_of_memory(m, (enum side)side);
 	}
+}
+
+void mailbox_drop_lane(struct mailbox *m)
+{
+	if (m->step == STEP_PASS && !pass_drop_lane(m->pass))
+		m->unwanted++;
 }
 
 void mailbox_stop(struct mailbox *m, bool now)

@@ -67,7 +67,7 @@ struct mailbox_progress {
 enum mailbox_event_kind {
 	MAILBOX_UP,   /* `side` is logged in; when both are: ready for mailbox_run */
 	MAILBOX_LANES, /* mailbox_lanes_wanted() has changed */
-	MAILBOX_LANE_GONE, /* a pair that was added did not come up, for the reason in outcome; its connections are closed, no more are wanted */
+	MAILBOX_LANE_GONE, /* a pair that was added is closed, or back in the pool; with a reason in outcome: it did not come up, and no more are wanted */
 	MAILBOX_ENDED /* outcome: RADIUS_NONE when the pass is complete (messages may be left out: see progress) */
 };
 
@@ -97,6 +97,8 @@ void mailbox_run(struct mailbox *m);
 unsigned mailbox_lanes_wanted(const struct mailbox *m);
 /* Dials one such pair. It is in use until MAILBOX_LANE_GONE or MAILBOX_ENDED. */
 void mailbox_add_lane(struct mailbox *m);
+/* One such pair is to go, as soon as what it has begun is done: MAILBOX_LANE_GONE with RADIUS_NONE. Not more often than pairs were added. */
+void mailbox_drop_lane(struct mailbox *m);
 /* Reads no more, lets the APPENDs under way be answered, then MAILBOX_ENDED (RADIUS_CONNECTION, HEAL_TIME). `now`: gives them up at once. */
 void mailbox_stop(struct mailbox *m, bool now);
 /* JOB_CHECK, after MAILBOX_ENDED: what came of this side; RADIUS_NONE: it works. */

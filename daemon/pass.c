@@ -173,6 +173,7 @@ static bool is_afterwards(const struct pass *p)
 
 void pass_check_end(struct pass *p)
 {
+	pass_check_leave(p);
 	if (p->step == PASS_DRAIN && !any_lane(p, lane_is_under_way) && !any_lane(p, lane_is_recording))
 		pass_end(p);
 	else if (p->step == PASS_COPY && p->open_folders == 0 && p->calls == 0 && !any_lane(p, lane_is_busy) &&
@@ -544,39 +545,14 @@ static void start(struct pass *p)
 		pass_fail_proto(p, SOURCE, err);
 }
 
-static bool add_lane(struct pass *p, struct peer *source, struct peer *target)
+void pass_listen(struct lane *l)
 {
-	struct lane *l = p->lane_n < LANES_MAX ? lane_new(p, source, target) : NULL;
-
-	if (l == NULL)
-		return false;
-	p->lane[p->lane_n++] = l;
-	peer_lend(source, on_source, l);
-	peer_lend(target, on_target, l);
-	return true;
-}
-
-unsigned pass_lanes_useful(const struct pass *p)
-{
-	uint64_t useful = p->step == PASS_COPY ? work_messages(&p->work) : 0;
-
-	for (unsigned i = 0; i < p->lane_n; i++)
-		useful += work_left(&p->lane[i]->reader.work);
-	useful = 1 + useful / WORK_SPLIT_LEAST;
-	return useful > LANES_MAX ? LANES_MAX : (unsigned)useful;
-}
-
-bool pass_add_lane(struct pass *p, struct peer *source, struct peer *target)
-{
-	if (p->step != PASS_COPY || !add_lane(p, source, target))
-		return false;
-	lane_measure(p->lane[p->lane_n - 1], p->lane[0]);
-	pass_pump(p);
-	return true;
+	peer_lend(l->peer[SOURCE], on_source, l);
+	peer_lend(l->peer[TARGET], on_target, l);
 }
 
 struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *spec, struct peer *source, struct peer *target,
-	pass_began_fn *began, pass_ended_fn *ended, void *owner)
+	pass_began_fn *began, pass_left_fn *left, pass_ended_fn *ended, void *owner)
 {
 	struct pass *p = calloc(1, sizeof(*p));
 
@@ -585,6 +561,7 @@ struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *
 	p->env = env;
 	p->spec = spec;
 	p->began = began;
+	p->left = left;
 	p->ended = ended;
 	p->owner = owner;
 	arena_init(&p->memory, 64u << 20);
@@ -594,7 +571,8 @@ struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *
 	p->soon = timer_new(env->loop, tell_end, p);
 	p->watch = timer_new(env->loop, watch, p);
 	p->settle = timer_new(env->loop, look_again, p);
-	if (p->soon == NULL || p->watch == NULL || p->settle == NULL || !add_lane(p, source, target)) {
+	p->leave = timer_new(env->loop, pass_leave, p);
+	if (p->soon == NULL || p->watch == NULL || p->settle == NULL || p->leave == NULL || pass_take_lane(p, source, target) == NULL) {
 		pass_free(&p);
 		return NULL;
 	}
@@ -640,6 +618,7 @@ void pass_free(struct pass **p)
 	timer_free(&gone->soon);
 	timer_free(&gone->watch);
 	timer_free(&gone->settle);
+	timer_free(&gone->leave);
 	gone->step = PASS_ENDED;
 	gone->abandoned = true;
 	if (gone->calls == 0)

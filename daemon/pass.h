@@ -87,6 +87,7 @@ struct folder {
 enum pass_step { PASS_SURVEY, PASS_COPY, PASS_FOLLOW, PASS_SWEEP, PASS_NAME, PASS_DRAIN, PASS_ENDED };
 
 typedef void pass_began_fn(void *owner);
+typedef void pass_left_fn(void *owner, const struct peer *source);
 typedef void pass_ended_fn(void *owner, const struct outcome *outcome);
 
 struct pass {
@@ -97,11 +98,12 @@ struct pass {
 	enum pass_step step;
 	struct outcome outcome;
 	pass_began_fn *began;
+	pass_left_fn *left;
 	pass_ended_fn *ended;
 	void *owner;
 	bool abandoned;                /* the owner is gone; memory stays until the ledger has answered */
 	unsigned calls;                /* ledger calls without their answer */
-	struct timer *soon, *watch;
+	struct timer *soon, *watch, *leave;
 	bool quiet;                    /* nothing was under way when the watch last looked */
 	struct arena memory;
 	struct survey survey[SIDES];
@@ -127,16 +129,18 @@ struct pass {
 	struct mailbox_progress progress;
 };
 
-/* NULL when memory is out. Borrows the peers, takes over their events. `began`: it is known what is to be done, see pass_lanes_useful(). Neither comes
- * from within these calls. */
+/* NULL when memory is out. Borrows the peers, takes over their events. `began`: it is known what is to be done, see pass_lanes_useful(). `left`: the lane with
+ * that source is no more, see pass_drop_lane(). None comes from within these calls. */
 struct pass *pass_new(const struct mailbox_env *env, const struct mailbox_spec *spec, struct peer *source, struct peer *target,
-	pass_began_fn *began, pass_ended_fn *ended, void *owner);
+	pass_began_fn *began, pass_left_fn *left, pass_ended_fn *ended, void *owner);
 void pass_free(struct pass **p);
 void pass_stop(struct pass *p, bool now);
 /* A further lane, while there is work for it: how many lanes in all would have some. It borrows the peers as pass_new() does. False, and
  * nothing is changed: the pass has no use for it any more, or memory is out. */
 unsigned pass_lanes_useful(const struct pass *p);
 bool pass_add_lane(struct pass *p, struct peer *source, struct peer *target);
+/* One of the further lanes leaves as soon as what it has asked for is on the target. False: there is none that is not leaving already. */
+bool pass_drop_lane(struct pass *p);
 const struct mailbox_progress *pass_progress(const struct pass *p);
 
 /* For the parts. */
@@ -179,6 +183,13 @@ void pass_look_again(struct pass *p);
 /* pass_names.c: tries to make the folders whose names the target may refuse, and what takes their place. True: it is under way, and the target will be looked at again. */
 bool pass_names_begin(struct pass *p);
 void pass_names_on(struct pass *p, const struct session_event *ev);
+
+/* The pass hears what the lane's peers tell. */
+void pass_listen(struct lane *l);
+/* pass_lanes.c. NULL: memory is out, or there are LANES_MAX. */
+struct lane *pass_take_lane(struct pass *p, struct peer *source, struct peer *target);
+void pass_check_leave(struct pass *p);
+void pass_leave(void *arg); /* of p->leave */
 
 /* pass_plan.c: turns surveys and rows into folders. 0 or PROTO_ERR_*. */
 int pass_plan(struct pass *p);

@@ -283,7 +283,10 @@ static bool issue(struct lane *l)
 	struct work *t = &r->work;
 	int err = 0;
 
-	if (r->jobs + 3 > READER_JOBS || r->scanning || (t->folder == NULL && !work_take(l->pass, l, t)))
+	if (r->jobs + 3 > READER_JOBS || r->scanning || (t->folder == NULL && (l->leaving || !work_take(l->pass, l, t))))
+		return false;
+	/* What a scan has found is its own to fetch. */
+	if (l->leaving && (!t->examined || (r->wanted.n == 0 && !t->redo && t->next <= t->last && t->next != 0)))
 		return false;
 	if (r->asked >= 2 * chunk(r) && r->jobs >= 2)
 		return false;

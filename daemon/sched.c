@@ -350,6 +350,7 @@ void sched_tick(struct sched *s)
 	stop_asked(s, now);
 	start_turn(s, now);
 	lanes_grow(s);
+	lanes_shrink(s);
 	/* An owner that was told of a refused mailbox may have stopped everything. */
 	if (s->stopping) {
 		tick_stopping(s, now);

@@ -91,7 +91,7 @@ void sched_free(struct sched **s);
 /* Before sched_start(). They return the index of what was added, counted from 0. */
 uint32_t sched_add_server(struct sched *s, const struct endpoint *ep, uint32_t max_connections);
 /* How many connections one mailbox may have there; 1 unless said. A mailbox uses as many on both sides. They are a gift: given when no mailbox
- * waits to be started, and never the last ones of a server. */
+ * waits to be started, never the last ones of a server, and asked back when mailboxes wait that cannot be started without them. */
 void sched_set_per_mailbox(struct sched *s, uint32_t server, uint32_t connections);
 uint32_t sched_add_migration(struct sched *s, const char *name, uint32_t source_server, uint32_t target_server);
 /* Before its first mailbox starts; nothing of it unless said. */

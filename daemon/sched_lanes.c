@@ -69,8 +69,32 @@ void lanes_grow(struct sched *s)
 	}
 }
 
+void lanes_shrink(struct sched *s)
+{
+	uint32_t waiting = s->queued_n + s->step_n[STEP_REDIAL], asked = 0;
+	struct active *a;
+	if (!s->several || waiting == 0)
+		return;
+	TAILQ_FOREACH(a, &s->steps[STEP_RUNNING], link)
+		asked += a->leaving;
+	/* One from each, then the next round. */
+	for (bool found = true; found && asked < waiting;) {
+		found = false;
+		TAILQ_FOREACH(a, &s->steps[STEP_RUNNING], link) {
+			if (asked >= waiting || a->lanes == a->leaving || !(active_server(a, SOURCE)->wanted || active_server(a, TARGET)->wanted))
+				continue;
+			a->leaving++;
+			asked++;
+			found = true;
+			mailbox_drop_lane(a->mailbox);
+		}
+	}
+}
+
 void lanes_gone(struct active *a, const struct outcome *why)
 {
+	if (a->leaving > 0)
+		a->leaving--;
 	give_pair(a);
 	if (why->radius != RADIUS_NONE)
 		say_lanes(a, why);

@@ -38,6 +38,7 @@ struct active {
 	char *name;
 	bool permit[SIDES];   /* held */
 	unsigned lanes;       /* further pairs of permits held */
+	unsigned leaving;     /* of them: asked back */
 	bool probe[SIDES];    /* this dial is the server's probe */
 	bool login[SIDES];    /* counted among the server's logins under way */
 	uint64_t took;        /* ms; the longer of its logins */
@@ -82,6 +83,7 @@ struct server {
 	const struct endpoint *endpoint;
 	struct limits limits;
 	uint32_t per_mailbox; /* connections of one mailbox */
+	bool wanted;          /* in this turn somebody had no permit there */
 };
 
 struct sched {
@@ -165,6 +167,8 @@ void sched_break(struct sched *s, const char *words);
 unsigned lanes_allowed(const struct sched *s, uint32_t e);
 /* Gives what is free, and nobody waits for, to passes that can use more connections. */
 void lanes_grow(struct sched *s);
+/* Asks for some of it back when mailboxes wait for a server's permits. */
+void lanes_shrink(struct sched *s);
 void lanes_gone(struct active *a, const struct outcome *why);
 void lanes_give(struct active *a);
 

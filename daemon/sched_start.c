@@ -204,8 +204,10 @@ static bool take_permits(struct sched *s, const struct migration *m)
 	for (uint32_t i = 0; i < kinds; i++) {
 		uint32_t free_n = server[i]->limits.max - server[i]->limits.used;
 		missing[i] = need > free_n ? need - free_n : 0;
-		if (missing[i] > 0 && reclaim(s, server[i], missing[i], false) < missing[i])
+		if (missing[i] > 0 && reclaim(s, server[i], missing[i], false) < missing[i]) {
+			server[i]->wanted = true;
 			return false;
+		}
 	}
 	for (uint32_t i = 0; i < kinds; i++) {
 		if (missing[i] > 0)
@@ -261,8 +263,12 @@ static void redial(struct sched *s)
 	for (struct active *a = TAILQ_FIRST(&s->steps[STEP_REDIAL]); a != NULL; a = next) {
 		next = TAILQ_NEXT(a, link);
 		enum side missing = a->permit[SOURCE] ? TARGET : SOURCE;
-		if (a->asked || mailbox_is_over(a->mailbox) || !limits_take(&active_server(a, missing)->limits, 1))
+		if (a->asked || mailbox_is_over(a->mailbox))
 			continue;
+		if (!limits_take(&active_server(a, missing)->limits, 1)) {
+			active_server(a, missing)->wanted = true;
+			continue;
+		}
 		a->permit[missing] = true;
 		step_fresh(a);
 		dial(a, missing);
@@ -283,6 +289,8 @@ static void wake(struct sched *s, uint64_t now)
 void start_turn(struct sched *s, uint64_t now)
 {
 	s->turn_entries = s->turn_starts = 0;
+	for (uint32_t i = 0; i < s->server_n; i++)
+		s->servers[i].wanted = false;
 	wake(s, now);
 	start_age(s, now);
 	redial(s);

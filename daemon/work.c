@@ -1,6 +1,7 @@
 #include "work.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 #include "pass.h"
@@ -11,17 +12,25 @@ void work_done(struct work_queue *q)
 	*q = (struct work_queue){ 0 };
 }
 
+static bool make_room(struct work_queue *q)
+{
+	size_t size = q->size == 0 ? 16 : q->size * 2;
+	struct work *bigger;
+
+	if (q->n < q->size)
+		return true;
+	bigger = realloc(q->work, size * sizeof(*bigger));
+	if (bigger == NULL)
+		return false;
+	q->work = bigger;
+	q->size = size;
+	return true;
+}
+
 static struct work *work_new(struct work_queue *q, struct folder *f)
 {
-	if (q->n == q->size) {
-		size_t size = q->size == 0 ? 16 : q->size * 2;
-		struct work *bigger = realloc(q->work, size * sizeof(*bigger));
-
-		if (bigger == NULL)
-			return NULL;
-		q->work = bigger;
-		q->size = size;
-	}
+	if (!make_room(q))
+		return NULL;
 	f->rounds++;
 	q->work[q->n] = (struct work){ .folder = f, .next = 1 };
 	return &q->work[q->n++];
@@ -132,6 +141,24 @@ bool work_take(struct pass *p, const struct lane *l, struct work *ret)
 	}
 	share(p, ret->folder, l);
 	return true;
+}
+
+int work_give_back(struct work_queue *q, struct work *t)
+{
+	if (t->folder == NULL)
+		return 0;
+	if (q->at == 0 && !make_room(q))
+		return PROTO_ERR_NOMEM;
+	if (q->at == 0) {
+		memmove(q->work + 1, q->work, q->n * sizeof(*q->work));
+		q->n++;
+	} else {
+		q->at--;
+	}
+	q->work[q->at] = *t;
+	q->work[q->at].examined = false;
+	*t = (struct work){ 0 };
+	return 0;
 }
 
 void work_drop(struct work_queue *q)

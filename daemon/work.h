@@ -47,6 +47,8 @@ int work_add(struct work_queue *q, struct folder *f, enum work_round round);
 int work_add_range(struct work_queue *q, struct folder *f, uint32_t lo, uint32_t hi);
 /* Gives the lane its next piece in *ret. False: there is none. */
 bool work_take(struct pass *p, const struct lane *l, struct work *ret);
+/* What a lane has not asked for yet goes back to the front; all that it has asked for must be answered. *t is empty then. 0 or PROTO_ERR_NOMEM. */
+int work_give_back(struct work_queue *q, struct work *t);
 /* Forgets what is queued. */
 void work_drop(struct work_queue *q);
 /* Messages of a piece that are not asked for yet, and of the queue, as far as they are known before they are read. */

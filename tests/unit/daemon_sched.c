@@ -19,7 +19,7 @@ struct mailbox {
 	void *owner;
 	bool dialled[SIDES], up[SIDES];
 	bool running, stopped, stopped_now, over;
-	unsigned wanted, lanes;
+	unsigned wanted, lanes, leaving;
 	struct mailbox_progress progress;
 };
 
@@ -126,6 +126,12 @@ void mailbox_add_lane(struct mailbox *m)
 	for (uint32_t i = 0; i < 4; i++)
 		if (&endpoints[i] == m->spec->endpoint[SOURCE] || &endpoints[i] == m->spec->endpoint[TARGET])
 			cr_assert(connections(&endpoints[i]) <= sched_server(s, i)->max, "too many connections to server %u", i);
+}
+
+void mailbox_drop_lane(struct mailbox *m)
+{
+	m->leaving++;
+	cr_assert(m->running && m->leaving <= m->lanes, "more is asked back than was given");
 }
 
 void mailbox_stop(struct mailbox *m, bool at_once)
@@ -1231,6 +1237,66 @@ Test(daemon_sched, further_connections_come_after_those_who_wait)
 	cr_expect_gt(sched_counts(s, 0)->state[MAILBOX_QUEUED], 0);
 }
 
+/* One of those that were asked back is closed. */
+static void left(struct mailbox *m)
+{
+	struct outcome o = { .radius = RADIUS_NONE };
+	m->lanes--;
+	m->leaving--;
+	m->funnel(m->owner, &(struct mailbox_event){ .kind = MAILBOX_LANE_GONE, .outcome = &o });
+}
+
+Test(daemon_sched, further_connections_are_asked_back_for_those_who_wait)
+{
+	limits.max_mailboxes = 9;
+	make(SCHED_ONCE, 10);
+	several(8, 8);
+	add(0, 5);
+	go();
+	for (unsigned i = 1; i < 5; i++)
+		refused(i);
+	both_up(0);
+	wants(0, 8);
+	struct mailbox *m = get(0);
+	cr_expect_eq(m->lanes, 7);
+	advance(limits.login_retry_interval); /* two find a permit, two do not */
+	cr_expect_eq(live_n, 3);
+	cr_expect_eq(m->leaving, 2, "one for each who waits: %u", m->leaving);
+	advance(1000);
+	cr_expect_eq(m->leaving, 2, "and not again: %u", m->leaving);
+	left(m);
+	cr_expect_eq(live_n, 4);
+	cr_expect_eq(m->lanes, 6, "nothing is given while somebody waits");
+	left(m);
+	cr_expect_eq(live_n, 5);
+	cr_expect_eq(m->leaving, 0);
+	for (unsigned i = 1; i < 5; i++) {
+		both_up(i);
+		done(i);
+	}
+	cr_expect_gt(m->lanes, 5, "given once more: %u", m->lanes);
+	done(0);
+	cr_expect_eq(sched_server(s, 0)->used, 0);
+	cr_expect_eq(sched_server(s, 1)->used, 0);
+}
+
+Test(daemon_sched, further_connections_are_kept_when_others_wait_for_a_slot)
+{
+	limits.max_mailboxes = 2;
+	make(SCHED_ONCE, 40);
+	several(8, 8);
+	add(0, 6);
+	go();
+	for (unsigned i = 1; i < 6; i++)
+		refused(i);
+	both_up(0);
+	wants(0, 8);
+	cr_expect_eq(get(0)->lanes, 7);
+	advance(limits.login_retry_interval);
+	cr_expect_gt(sched_counts(s, 0)->state[MAILBOX_QUEUED], 0);
+	cr_expect_eq(get(0)->leaving, 0, "they would not help");
+}
+
 Test(daemon_sched, a_refused_further_connection_gives_its_permits_back)
 {
 	make(SCHED_ONCE, 20);
@@ -1283,6 +1349,8 @@ Test(daemon_sched, whatever_happens_permits_and_slots_come_back)
 	sched_add_migration(s, "two", 1, 0);
 	sched_add_migration(s, "three", 1, 2);
 	sched_add_migration(s, "four", 2, 2);
+	several(2, 2);
+	sched_set_per_mailbox(s, 2, 2);
 	for (uint32_t i = 0; i < 4; i++)
 		add(i, 50);
 	go();
@@ -1300,7 +1368,11 @@ Test(daemon_sched, whatever_happens_permits_and_slots_come_back)
 		struct mailbox *m = live[dice % live_n];
 		unsigned n = number(m->spec->name);
 		enum side side = dice & 64 ? SOURCE : TARGET;
-		if (m->running && dice % 8 == 1)
+		if (m->running && m->leaving > 0 && dice % 8 == 3)
+			left(m);
+		else if (m->running && m->wanted == 0 && dice % 8 == 4)
+			wants(n, 2);
+		else if (m->running && dice % 8 == 1)
 			broken(n, RADIUS_CONNECTION, HEAL_TIME, dice & 128);
 		else if (m->running)
 			done(n);
