@@ -109,7 +109,8 @@ def new_mail(stage):
 
 def broken(stage):
     """A pass that was broken when about half of INBOX had been answered for: the next one has to look."""
-    stage.source_box_filled()
+    if not stage.boxes["source"].folder("INBOX").messages:
+        stage.source_box_filled()
     seen = []
 
     def on_part(part):
@@ -159,6 +160,8 @@ def flags_and_deletions(stage):
     """Flags that came and went, one of two twins gone, and new mail beside them."""
     passed(stage)
     inbox, two = stage.boxes["source"].folder("INBOX"), stage.boxes["source"].folder("Two")
+    for folder in (inbox, two):
+        folder.touch(*folder.messages)
     inbox.messages[0].flags = ["\\Answered", "fresh"]
     inbox.messages[3].flags = ["$Forwarded"]
     two.messages[2].flags = []
@@ -167,12 +170,31 @@ def flags_and_deletions(stage):
     fill_more(stage.boxes["source"])
 
 
+def flags(stage):
+    passed(stage)
+    for folder in stage.boxes["source"].folders.values():
+        for number, one in enumerate(folder.messages):
+            one.flags = [["work", "\\Seen"], ["\\Flagged"], []][number % 3]
+        folder.touch(*folder.messages)
+
+
+def deletions(stage):
+    passed(stage)
+    for folder in stage.boxes["source"].folders.values():
+        del folder.messages[1::2]
+
+
 def many(stage):
     """Enough for several connections."""
     inbox = stage.boxes["source"].folder("INBOX")
     for number in range(1, 601):
         inbox.add(uid=inbox.uidnext + (number % 50 == 0), body=message(number % 590, 120))
     stage.boxes["source"].folder("Two").add(body=message(1))
+
+
+def many_broken(stage):
+    many(stage)
+    broken(stage)
 
 
 def refuse_a_fetch(_name, number, line):
@@ -196,7 +218,14 @@ SETTINGS = [
     Setting("first, with refusals", lambda stage: stage.source_box_filled(),
             options={"source": {"hook": refuse_a_fetch}, "target": {"append_answer": refuse_a_window}}),
     Setting("flags and deletions", flags_and_deletions, rules={"deletions": "mirror", "max_deletions": 100}),
+    Setting("flags", flags),
+    Setting("flags, with CONDSTORE", flags, options={"source": {"extra": ("CONDSTORE",)}, "target": {"extra": ("CONDSTORE",)}}),
+    Setting("deletions", deletions, rules={"deletions": "mirror", "max_deletions": 100}),
+    Setting("flags and deletions, with CONDSTORE", flags_and_deletions, rules={"deletions": "mirror", "max_deletions": 100},
+            options={"source": {"extra": ("CONDSTORE",)}, "target": {"extra": ("CONDSTORE",)}}),
     Setting("several connections", many, servers={"connections_per_mailbox": 3}, stride=37),
+    Setting("several connections, after a break", many_broken, servers={"connections_per_mailbox": 3}, stride=37),
+    Setting("several connections, without UIDPLUS", many, ("UIDPLUS",), servers={"connections_per_mailbox": 3}, stride=37),
     Setting("first, without UIDPLUS", lambda stage: stage.source_box_filled(), ("UIDPLUS",)),
     Setting("first, without MULTIAPPEND", lambda stage: stage.source_box_filled(), ("MULTIAPPEND",)),
     Setting("first, without LITERAL+", lambda stage: stage.source_box_filled(), ("LITERAL+",)),

@@ -47,8 +47,8 @@ def test_a_break_at_a_target_that_does_not_tell_UIDs(case):
     source, target = source_box(), target_box(without=("UIDPLUS",))
     running = []
 
-    def hook(name, number, _line):
-        if name == "APPEND" and number == 9 and running:
+    def hook(name, _number, _line):
+        if name == "APPEND" and running and target.digests():
             running.pop().kill_now()
 
     target.hook = hook
@@ -81,8 +81,8 @@ def test_a_break_and_what_is_there_already(case):
         source, target = source_box(), target_box(without=without)
         running = []
 
-        def hook(name, number, _line):
-            if name == "APPEND" and running and number == (400 if "MULTIAPPEND" in without else 9):
+        def hook(name, _number, _line):
+            if name == "APPEND" and running and len(target.digests()) > (400 if "MULTIAPPEND" in without else 0):
                 running.pop().kill_now()
 
         target.hook = hook
@@ -117,7 +117,7 @@ def test_a_folder_that_another_client_deletes_meanwhile(case):
     done = []
 
     def hook(name, number, _line):
-        if name == "APPEND" and number == 8 and not done:
+        if name == "APPEND" and number > 2 and target.folder("Large").messages and not done:
             done.append(target.folders.pop("Large"))
 
     target = target_box(hook=hook)

@@ -30,6 +30,7 @@ class Message:
         self.announced_size = self.size if announced_size is None else announced_size
         self.cut_at, self.reset_at, self.stall_at, self.literal_size = cut_at, reset_at, stall_at, literal_size
         self.times = times      # how often it fails so; 0: always
+        self.modseq = 1
         self.failed = 0
         self.digest = None      # of appended messages
         self.head = None
@@ -70,17 +71,24 @@ class Message:
 class Folder:
     def __init__(self, name, uidvalidity, uidnext=1, attributes=(), subscribed=False):
         self.name, self.uidvalidity, self.attributes, self.subscribed = name, uidvalidity, list(attributes), subscribed
-        self.messages, self.uidnext = [], uidnext
+        self.messages, self.uidnext, self.modseq = [], uidnext, 1
+
+    def touch(self, *messages):
+        """They changed: with CONDSTORE (RFC 7162) it shows. An expunge does not, as at servers without QRESYNC."""
+        self.modseq += 1
+        for message in messages:
+            message.modseq = self.modseq
 
     def add(self, uid=None, **message):
         """Puts a message in; the arguments are those of Message."""
         made = Message(uid or self.uidnext, **message)
         self.uidnext = made.uid + 1
         self.messages.append(made)
+        self.touch(made)
         return made
 
     def item(self, name):
-        return {"MESSAGES": len(self.messages), "RECENT": 0, "UIDNEXT": self.uidnext, "UIDVALIDITY": self.uidvalidity,
+        return {"MESSAGES": len(self.messages), "RECENT": 0, "UIDNEXT": self.uidnext, "UIDVALIDITY": self.uidvalidity, "HIGHESTMODSEQ": self.modseq,
                 "UNSEEN": sum("\\Seen" not in m.flags for m in self.messages),
                 "SIZE": sum(m.size for m in self.messages)}.get(name)
 
@@ -385,6 +393,8 @@ class Session:
                           b"* OK [UIDVALIDITY %d] valid\r\n* OK [UIDNEXT %d] next\r\n" % (
                               SYSTEM.encode(), b"" if read_only else SYSTEM.encode() + b" \\*", len(folder.messages),
                               folder.uidvalidity, folder.uidnext))
+        if "CONDSTORE" in self.box.capabilities:
+            await self.c.send(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % folder.modseq)
         return b"OK [READ-%s] done" % (b"ONLY" if read_only else b"WRITE")
 
     async def do_examine(self, words):
@@ -416,8 +426,11 @@ class Session:
         names = [i.upper() for i in items if isinstance(i, bytes)]
         if by_uid and b"UID" not in names:
             names.insert(0, b"UID")
+        since = int(words[2][1]) if len(words) > 2 and words[2][0].upper() == b"CHANGEDSINCE" else 0
+        names += [b"MODSEQ"] if since else []
         for number, message in self.chosen(words[0], by_uid):
-            await self.fetch_one(number, message, names)
+            if not since or message.modseq > since:
+                await self.fetch_one(number, message, names)
         return b"OK done" if self.selected else b"BAD no folder is open"
 
     async def do_uid_fetch(self, words):
@@ -434,6 +447,8 @@ class Session:
                 out.append(b"FLAGS (%s)" % " ".join(message.flags).encode())
             elif name == b"INTERNALDATE":
                 out.append(b'INTERNALDATE "%s"' % message.date.encode())
+            elif name == b"MODSEQ":
+                out.append(b"MODSEQ (%d)" % message.modseq)
             elif name == b"RFC822.SIZE":
                 out.append(b"RFC822.SIZE %d" % message.announced_size)
             elif name.startswith(b"BODY[HEADER"):
@@ -464,6 +479,7 @@ class Session:
         action, given = words[1].upper(), [f.decode() for f in (words[2] if isinstance(words[2], list) else words[2:])]
         for number, message in self.chosen(words[0], by_uid):
             kept = [f for f in message.flags if f not in given]
+            self.selected.touch(message)
             message.flags = given if action.startswith(b"FLAGS") else kept + given if action[:1] == b"+" else kept
             if b".SILENT" not in action:
                 uid = b"UID %d " % message.uid if by_uid else b""
@@ -545,6 +561,7 @@ class Session:
             message.uid = folder.uidnext
             folder.uidnext += 1
             folder.messages.append(message)
+            folder.touch(message)
             self.c.note("appended", folder=folder.name, uid=message.uid, size=message.size, sha256=message.digest,
                         flags=message.flags, date=message.date)
         uids = b"%d" % new[0].uid + (b":%d" % new[-1].uid if len(new) > 1 else b"")
