@@ -446,6 +446,30 @@ static int find_spare(struct making *k, struct mapping_entry *e, bool taken)
 	return 0;
 }
 
+/* What is below a folder goes with it to its spare. */
+static int follow_spare(struct making *k, size_t i, struct span before)
+{
+	struct mapping *m = k->m;
+	struct span source = m->entry[i].from->path, path;
+
+	for (size_t j = i + 1; j < m->entry_n && span_eq(span_first(m->entry[j].from->path, source.n), source); j++) {
+		struct mapping_entry *e = &m->entry[j];
+		int err;
+
+		if (e->by != MAPPING_BY_NAME || e->to != NULL || e->path.n <= before.n || !span_eq(span_first(e->path, before.n), before) ||
+			e->path.p[before.n] != '/')
+			continue;
+		err = mapping_name_join(m->entry[i].path, span_from(e->path, before.n + 1), m->memory, &path);
+		if (err != 0)
+			return err;
+		if (goes(e) && table_take(&k->paths, path, e) != NULL)
+			continue;
+		e->path = path;
+		e->to = find_target(m, path);
+	}
+	return 0;
+}
+
 static int find_spares(struct making *k)
 {
 	struct mapping *m = k->m;
@@ -456,6 +480,7 @@ static int find_spares(struct making *k)
 		err = take_folded(k, m->to->folder[i].path, &m->to->folder[i], &taken);
 	for (size_t i = 0; i < m->entry_n && err == 0; i++) {
 		struct mapping_entry *e = &m->entry[i];
+		struct span before = e->path;
 
 		if (!goes(e) || e->to != NULL)
 			continue;
@@ -465,6 +490,8 @@ static int find_spares(struct making *k)
 			err = take_folded(k, e->path, e, &taken);
 		if (err == 0)
 			err = find_spare(k, e, taken || mapping_name_is_reserved(e->path));
+		if (err == 0 && !span_eq(e->path, before))
+			err = follow_spare(k, i, before);
 	}
 	return err;
 }

@@ -127,11 +127,11 @@ def refuse(words):
 
 
 def test_a_name_that_the_target_refuses(case):
-    source = old(["INBOX", "50% off", "50% off/more", " two  blanks ", "Files", "Nothing", "A"])
-    target = new(hook=refuse(("%", "  ", " Files", "Nothing")))
+    source = old(["INBOX", "50% off", "50% off/more", " two  blanks ", "Files", "Files/x", "Nothing", "A"])
+    target = new(hook=refuse(("%", "  ", " Files", "Files/", "Nothing")))
     pair(case, source, target)
     program = comes(case, source, target, {"INBOX": of("INBOX"), "50_ off": of("50% off"), "50_ off/more": of("50% off/more"),
-                                           "two blanks": of(" two  blanks "), "Files (2)": of("Files"), "A": of("A")}, code=1)
+                                           "two blanks": of(" two  blanks "), "Files (2)": of("Files"), "Files (2)/x": of("Files/x"), "A": of("A")}, code=1)
     assert program.lines(r'folder "50% off": the folder is called "50_ off" on the target: the target does not take its name'), program.err
     assert program.lines(r'folder "Nothing": the folder is left out: NO Invalid mailbox name'), program.err
     assert "Nothing" in verified(case, 1).out

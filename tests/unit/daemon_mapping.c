@@ -272,6 +272,9 @@ Test(mapping, names_that_the_target_may_refuse_have_a_spare)
 	/* Microsoft's and Gmail's own. */
 	EXPECT("Files or Files (2) new\nMy Files new\n", .source = SIDE({ "Files", 0 }, { "My Files", 0 }), .target = SIDE({ "INBOX", 0 }));
 	EXPECT("Files > Files (2) renamed\n", .source = SIDE({ "Files", 0 }), .target = SIDE({ "Files (2)", 0 }));
+	EXPECT("Files > Files (2) renamed\nFiles 3 new\nFiles/x > Files (2)/x new\nFiles/x/y > Files (2)/x/y\n",
+		.source = SIDE({ "Files", 0 }, { "Files 3", 0 }, { "Files/x", 0 }, { "Files/x/y", 0 }),
+		.target = SIDE({ "Files (2)", 0 }, { "Files (2)/x/y", 0 }));
 	/* Case. */
 	EXPECT("ABC or ABC (2) new\n", .source = SIDE({ "ABC", 0 }), .target = SIDE({ "Abc", 0 }));
 	EXPECT("ABC new\nabc or abc (2) new\n", .source = SIDE({ "ABC", 0 }, { "abc", 0 }), .target = SIDE({ "INBOX", 0 }));
