@@ -67,7 +67,7 @@ bool lane_is_stuck(struct lane *l)
 
 bool lane_may_leave(const struct lane *l)
 {
-	return l->leaving && l->reader.jobs == 0 && l->reader.wanted.n == 0 && l->relay.n == 0 && writer_is_idle(l) && l->writer.wishes == 0;
+	return l->leaving && l->doubt.step == DOUBT_NONE && l->reader.jobs == 0 && l->reader.wanted.n == 0 && l->relay.n == 0 && writer_is_idle(l) && l->writer.wishes == 0;
 }
 
 void lane_drain(struct lane *l)

@@ -78,8 +78,7 @@ struct folder {
 	struct lane *creator; /* whose connection carries it */
 	uint64_t created;    /* when it was sent, in pass->sent */
 	bool broken;         /* careful: only what was under way is in doubt */
-	struct lane *counter; /* careful: who counts the names of the source's messages */
-	uint32_t count_next; /* the UID from which on they are not asked for; 0: all are */
+	uint32_t count_next; /* careful: the source UID from which on names are still to be counted; 0: all are asked for */
 	unsigned counts;     /* commands without their answer */
 	unsigned windows;    /* APPENDs without their answer */
 };

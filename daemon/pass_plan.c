@@ -120,7 +120,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->row.source_next = 1; /* all was sent, but the end was not reached: count once more */
 	/* It was not brought to its end before, unless it was empty then. */
 	f->uncounted = f->row.open && f->row.source_next > 1 && f->row.source_uidnext <= 1;
-	f->safe_next = f->told_next = f->row.source_next;
+	f->safe_next = f->told_next = f->count_next = f->row.source_next;
 	f->floor = f->row.floor;
 	/* A target without messages, or whose messages all lie below the floor, holds nothing that we do not know. */
 	if (!f->on_target || (f->target_uidnext != 0 && f->row.floor >= f->target_uidnext))

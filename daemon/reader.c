@@ -185,17 +185,13 @@ static bool must_be_counted(const struct folder *f)
 		!(f->broken && suspects_bytes(f->suspects) <= DOUBT_LITTLE);
 }
 
-/* The next piece of the folder, by one of the lanes; false: nothing is to be asked for now. */
+/* The next piece of the folder, by whichever lane; false: nothing is to be asked for now. */
 static bool issue_count(struct lane *l, struct folder *f, int *err)
 {
 	struct reader_job *j;
 	uint32_t hi;
 
-	if (f->counter == NULL) {
-		f->counter = l;
-		f->count_next = f->row.source_next;
-	}
-	if (f->counter != l || f->counts == COUNTS || f->count_next == 0)
+	if (f->counts == COUNTS || f->count_next == 0)
 		return false;
 	hi = end_of_range(f->count_next, width_for(f, COUNT_MESSAGES), f->uidnext - 1);
 	j = job_new(&l->reader, READ_COUNT, f, f->count_next, hi);

@@ -63,10 +63,9 @@ static void count_message(struct folder *f, const struct resp_fetch *m)
 static void count_done(struct lane *l, struct folder *f)
 {
 	f->counts--;
-	if (f->counts != 0 || f->count_next != 0 || f->suspects == NULL)
-		return;
-	suspects_counted(f->suspects);
-	pass_pump(l->pass);
+	if (f->counts == 0 && f->count_next == 0 && f->suspects != NULL)
+		suspects_counted(f->suspects);
+	pass_pump(l->pass); /* others wait for it, or can go on with it */
 }
 
 static void date_text(struct span internaldate, char ret[DATE_TEXT])
