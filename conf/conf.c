@@ -68,9 +68,14 @@ static const char *override_text(const struct conf_key *key, const void *object,
 		memcpy(&choice, field, sizeof(choice));
 		conf_key_print_choice(key, choice, buf, size);
 		return buf;
+	case CONF_TYPE_WORDS:
+		memcpy(&choice, field, sizeof(choice));
+		conf_key_print_words(key, choice, buf, size);
+		return buf;
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_DURATION:
+	case CONF_TYPE_DATE:
 		conf_key_print_number(key, conf_key_number(key, object), buf, size);
 		return buf;
 	case CONF_TYPE_LIST:

@@ -77,6 +77,11 @@ struct conf_migration {
 	struct conf_list exclude;
 	const char *prefix;		/* NULL: none */
 	enum conf_namespaces namespaces;
+	int64_t max_size;		/* bytes of a message; 0: any */
+	int64_t since, before;		/* days as 20200131; 0: any */
+	unsigned repair;		/* newlines 1, nul 2, lines 4, end 8 */
+	bool newest_first;
+	bool skip_deleted;
 	int line;
 };
 

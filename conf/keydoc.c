@@ -16,7 +16,7 @@ struct sample_section {
 	enum conf_section section;
 	const char *title;
 	const char *comment;
-	struct example examples[8];
+	struct example examples[12];
 };
 
 static const struct sample_section sample_sections[] = {
@@ -35,7 +35,11 @@ static const struct sample_section sample_sections[] = {
 	    { CONF_SECTION_MIGRATION, "map", "{ \"Old/Name => New/Name\", \"/Lists\\\\.(.*)/ => Lists/\\\\1\" }" },
 	    { CONF_SECTION_MIGRATION, "include", "{ \"INBOX\", \"Projects/**\" }" },
 	    { CONF_SECTION_MIGRATION, "exclude", "{ \"\\\\Trash\", \"\\\\Junk\" }" },
-	    { CONF_SECTION_MIGRATION, "prefix", "Old mail" } } },
+	    { CONF_SECTION_MIGRATION, "prefix", "Old mail" },
+	    { CONF_SECTION_MIGRATION, "max_size", "50M" },
+	    { CONF_SECTION_MIGRATION, "since", "2020-01-01" },
+	    { CONF_SECTION_MIGRATION, "before", "2026-01-01" },
+	    { CONF_SECTION_MIGRATION, "repair", "newlines nul lines end" } } },
 };
 
 static const char *type_names[] = {
@@ -44,10 +48,12 @@ static const char *type_names[] = {
 	[CONF_TYPE_URL] = "URL",
 	[CONF_TYPE_BOOL] = "true or false",
 	[CONF_TYPE_CHOICE] = "",
+	[CONF_TYPE_WORDS] = "",
 	[CONF_TYPE_INT] = "number",
 	[CONF_TYPE_SIZE] = "size",
 	[CONF_TYPE_DURATION] = "duration",
 	[CONF_TYPE_LIST] = "list",
+	[CONF_TYPE_DATE] = "day, YYYY-MM-DD",
 };
 
 static bool keydoc_has_range(const struct conf_key *key)
@@ -83,6 +89,8 @@ static void keydoc_write_comment(FILE *out, const char *before, const struct con
 		conf_key_print_choices(key, min, sizeof(min));
 		fprintf(out, " (%s)", min);
 	}
+	if (key->type == CONF_TYPE_WORDS)
+		fprintf(out, " (some of: %s; or off)", key->unit);
 	fputc('\n', out);
 }
 
@@ -147,6 +155,8 @@ static void keydoc_write_man_key(FILE *out, const struct conf_key *key)
 		conf_key_print_choices(key, min, sizeof(min));
 		fputs(min, out);
 	}
+	if (key->type == CONF_TYPE_WORDS)
+		fprintf(out, "some of the words %s, or off", key->unit);
 	if (!key->def)
 		fputs(", required", out);
 	else if (*key->def)

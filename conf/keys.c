@@ -22,10 +22,12 @@
 #define C_URL struct conf_url
 #define C_BOOL bool
 #define C_CHOICE unsigned
+#define C_WORDS unsigned
 #define C_INT int
 #define C_SIZE int64_t
 #define C_DURATION int64_t
 #define C_LIST struct conf_list
+#define C_DATE int64_t
 
 /* A field whose C type is not the one of its row would be overwritten wrongly. */
 #define CONF_KEY(sect, key, field, kind, ...)                                            \
@@ -133,6 +135,8 @@ void conf_key_print_number(const struct conf_key *key, int64_t number, char *buf
 		conf_value_print_duration(number, buf, size);
 	else if (key->type == CONF_TYPE_SIZE)
 		conf_value_print_size(number, buf, size);
+	else if (key->type == CONF_TYPE_DATE)
+		conf_value_print_date(number, buf, size);
 	else
 		snprintf(buf, size, "%" PRId64, number);
 }
@@ -144,6 +148,8 @@ int conf_key_read_number(const struct conf_key *key, const char *text, int64_t *
 	int64_t number;
 	int rc;
 
+	if (key->type == CONF_TYPE_DATE)
+		return conf_value_date(text, ret, err);
 	if (key->type == CONF_TYPE_DURATION)
 		rc = conf_value_duration(text, &number, err);
 	else if (key->type == CONF_TYPE_SIZE)
@@ -183,6 +189,49 @@ int conf_key_read_choice(const struct conf_key *key, const char *text, unsigned 
 	}
 	conf_key_print_choices(key, choices, sizeof(choices));
 	return conf_error_set(err, "is \"%.64s\"; it must be %s", text, choices);
+}
+
+int conf_key_read_words(const struct conf_key *key, const char *text, unsigned *ret,
+			struct conf_error *err)
+{
+	static const char between[] = " ,\t";
+	unsigned value = 0;
+	char word[32];
+	bool any = false;
+
+	for (const char *at = text + strspn(text, between); *at; at += strspn(at, between)) {
+		size_t len = strcspn(at, between);
+		unsigned choice;
+
+		snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), at);
+		any = true;
+		if (strcasecmp(word, "off") == 0 && value == 0 && at[len + strspn(at + len, between)] == '\0')
+			break;
+		if (len >= sizeof(word) || conf_key_read_choice(key, word, &choice, err) < 0) {
+			any = false;
+			break;
+		}
+		value |= 1u << choice;
+		at += len;
+	}
+	if (!any)
+		return conf_error_set(err, "is \"%.64s\"; it must be some of the words %s, or off", text, key->unit);
+	*ret = value;
+	return 0;
+}
+
+void conf_key_print_words(const struct conf_key *key, unsigned value, char *buf, size_t size)
+{
+	size_t used = 0;
+	char word[32];
+
+	snprintf(buf, size, "off");
+	for (unsigned i = 0; i < 32 && used < size; i++) {
+		if ((value >> i & 1) == 0)
+			continue;
+		conf_key_print_choice(key, i, word, sizeof(word));
+		used += (size_t)snprintf(buf + used, size - used, "%s%s", used == 0 ? "" : " ", word);
+	}
 }
 
 void conf_key_print_choice(const struct conf_key *key, unsigned value, char *buf, size_t size)
@@ -265,12 +314,15 @@ static void key_default(const struct conf_key *key, void *object)
 		memcpy(field, &truth, sizeof(truth));
 		break;
 	case CONF_TYPE_CHOICE:
-		rc = conf_key_read_choice(key, key->def, &choice, &err);
+	case CONF_TYPE_WORDS:
+		rc = key->type == CONF_TYPE_CHOICE ? conf_key_read_choice(key, key->def, &choice, &err) :
+			conf_key_read_words(key, key->def, &choice, &err);
 		memcpy(field, &choice, sizeof(choice));
 		break;
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_DURATION:
+	case CONF_TYPE_DATE:
 		if (text)
 			rc = conf_key_read_number(key, text, &number, &err);
 		conf_key_set_number(key, object, number);

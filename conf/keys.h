@@ -27,10 +27,12 @@ enum conf_type {
 	CONF_TYPE_URL,		/* struct conf_url */
 	CONF_TYPE_BOOL,		/* bool */
 	CONF_TYPE_CHOICE,	/* an enum that begins with 0 */
+	CONF_TYPE_WORDS,	/* unsigned, a bit for each word of the unit */
 	CONF_TYPE_INT,		/* int */
 	CONF_TYPE_SIZE,		/* int64_t, bytes */
 	CONF_TYPE_DURATION,	/* int64_t, milliseconds */
 	CONF_TYPE_LIST,		/* struct conf_list */
+	CONF_TYPE_DATE,		/* int64_t, 20200131; 0: not set */
 };
 
 struct conf_key {
@@ -64,17 +66,22 @@ const char *conf_key_nearest(enum conf_section section, const char *name, size_t
  */
 void conf_key_defaults(enum conf_section section, void *object);
 
-/* INT, SIZE, DURATION: the field of that key in its section's struct. */
+/* INT, SIZE, DURATION, DATE: the field of that key in its section's struct. */
 int64_t conf_key_number(const struct conf_key *key, const void *object);
 void conf_key_set_number(const struct conf_key *key, void *object, int64_t number);
 
-/* INT, SIZE, DURATION: reads and checks the range; see value.h for errors. */
+/* INT, SIZE, DURATION, DATE: reads and checks the range; see value.h for errors. */
 int conf_key_read_number(const struct conf_key *key, const char *text, int64_t *ret,
 			 struct conf_error *err);
 
 /* CHOICE: reads one of the words, in any case; see value.h for errors. */
 int conf_key_read_choice(const struct conf_key *key, const char *text, unsigned *ret,
 			 struct conf_error *err);
+
+/* WORDS: reads any of the words with blanks or commas in between, in any case, or "off" for none. */
+int conf_key_read_words(const struct conf_key *key, const char *text, unsigned *ret,
+			struct conf_error *err);
+void conf_key_print_words(const struct conf_key *key, unsigned value, char *buf, size_t size);
 
 /* CHOICE: writes the word of that value. */
 void conf_key_print_choice(const struct conf_key *key, unsigned value, char *buf, size_t size);

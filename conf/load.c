@@ -443,10 +443,15 @@ static int load_set(struct loader *l, const struct conf_key *key, const char *va
 		if (conf_key_read_choice(key, value, field, &why) < 0)
 			return load_refuse(l, key, line, &why);
 		return 0;
+	case CONF_TYPE_WORDS:
+		if (conf_key_read_words(key, value, field, &why) < 0)
+			return load_refuse(l, key, line, &why);
+		return 0;
 	case CONF_TYPE_INT:
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_DURATION:
 	case CONF_TYPE_LIST:
+	case CONF_TYPE_DATE:
 		break;
 	}
 	if (conf_key_read_number(key, value, &number, &why) < 0)
@@ -566,6 +571,15 @@ static int load_check_admin(struct loader *l, const struct conf_server *s)
 	return 0;
 }
 
+/* Nothing can be between a day and an earlier one. */
+static int load_check_days(struct loader *l, const struct conf_migration *m)
+{
+	if (m->since != 0 && m->before != 0 && m->since >= m->before)
+		return LOAD_FAIL(l, m->line, "migration \"%s\" has a since that is not earlier than its before; "
+				 "nothing would be copied", m->name);
+	return 0;
+}
+
 static int load_sections(struct loader *l)
 {
 	struct conf *conf = l->conf;
@@ -598,7 +612,7 @@ static int load_sections(struct loader *l)
 			m->line = item->line;
 			if (load_object(l, CONF_SECTION_MIGRATION,
 					cfg_getnsec(l->cfg, "migration", migration),
-					i + 1, item->line, m) < 0)
+					i + 1, item->line, m) < 0 || load_check_days(l, m) < 0)
 				return -1;
 			migration++;
 		}

@@ -114,6 +114,43 @@ int conf_value_duration(const char *text, int64_t *ret, struct conf_error *err)
 			       "a number with one of the units ms s m h d, like \"90s\"", ret, err);
 }
 
+static int days_in(int year, int month)
+{
+	static const char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
+int conf_value_date(const char *text, int64_t *ret, struct conf_error *err)
+{
+	int number[3] = { 0 };	/* year, month, day */
+	bool right = strlen(text) == 10;
+
+	for (int i = 0, part = 0; i < 10 && right; i++) {
+		if (i == 4 || i == 7) {
+			right = text[i] == '-';
+			part++;
+		} else {
+			right = text[i] >= '0' && text[i] <= '9';
+			number[part] = number[part] * 10 + (text[i] - '0');
+		}
+	}
+	if (!right || number[0] == 0 || number[1] < 1 || number[1] > 12 || number[2] < 1 ||
+	    number[2] > days_in(number[0], number[1]))
+		return conf_error_set(err, "is \"%.*s\"; it must be a day like \"2020-01-31\"", SHOWN, text);
+	*ret = (number[0] * 100 + number[1]) * 100 + number[2];
+	return 0;
+}
+
+void conf_value_print_date(int64_t day, char *buf, size_t size)
+{
+	if (day == 0)
+		snprintf(buf, size, "%s", "");
+	else
+		snprintf(buf, size, "%04d-%02d-%02d", (int)(day / 10000), (int)(day / 100 % 100), (int)(day % 100));
+}
+
 static void value_print_unit(int64_t number, const struct unit *units, const char *base,
 			     char *buf, size_t size)
 {

@@ -27,6 +27,11 @@ int conf_value_size(const char *text, int64_t *ret, struct conf_error *err);
 /* milliseconds: "500ms" "90s" "5m" "24h" "7d"; a bare number is refused */
 int conf_value_duration(const char *text, int64_t *ret, struct conf_error *err);
 
+/* a day, "2020-01-31", as the number 20200131 */
+int conf_value_date(const char *text, int64_t *ret, struct conf_error *err);
+/* "" for 0. */
+void conf_value_print_date(int64_t day, char *buf, size_t size);
+
 /* Writes ms or bytes in the largest unit that is exact: "90s", "1h", "10M". */
 void conf_value_print_duration(int64_t ms, char *buf, size_t size);
 void conf_value_print_size(int64_t bytes, char *buf, size_t size);

@@ -16,6 +16,7 @@ enum { OPT_FORMAT = COMMAND_OPTION_OWN, OPT_MIGRATION, OPT_LEDGER };
 #define VERDICTS(X)                                                                                                    \
 	X(COMPLETE, "complete")                                                                                        \
 	X(CHANGED, "complete, with changes") /* nothing is missing, but messages were altered, repaired, or there twice */           \
+	X(SELECTED, "complete, as selected")  /* nothing is missing but what the migration's rules do not want */         \
 	X(INCOMPLETE, "incomplete")          /* something was left out */                                              \
 	X(UNDER_WAY, "under way")            /* a pass is due, or is being made */                                     \
 	X(HELD, "waits for a person")                                                                                  \
@@ -61,6 +62,8 @@ static enum verdict verdict_of(const struct overview_row *row)
 	case MAILBOX_DONE:
 		if (row->m.skips[SKIP_LEFT_OUT] != 0)
 			return VERDICT_INCOMPLETE;
+		if (row->m.skips[SKIP_NOT_SELECTED] != 0)
+			return VERDICT_SELECTED;
 		return row->m.skips[SKIP_ALTERED] + row->m.skips[SKIP_REPAIRED] + row->m.skips[SKIP_ECHO] != 0 ? VERDICT_CHANGED : VERDICT_COMPLETE;
 	case MAILBOX_HELD:
 		return VERDICT_HELD;
@@ -145,12 +148,14 @@ static void text_folder(struct report *r, const struct ledger_folder *f, const u
 
 static void text_item(struct report *r, const struct ledger_skip *s)
 {
-	char uid[24] = "", size[PROGRESS_TEXT + 2] = "", bytes[PROGRESS_TEXT];
+	char uid[PROGRESS_TEXT + 16] = "", size[PROGRESS_TEXT + 2] = "", bytes[PROGRESS_TEXT];
 	size_t columns = table_terminal(stdout), width;
 
 	(void)r;
 	if (s->uid != 0)
 		snprintf(uid, sizeof(uid), ", UID %u", (unsigned)s->uid);
+	else if (s->kind == SKIP_NOT_SELECTED)
+		snprintf(uid, sizeof(uid), ": %s message%s", progress_print_count(bytes, s->messages), s->messages == 1 ? "" : "s");
 	if (s->size != 0)
 		snprintf(size, sizeof(size), ", %s", progress_print_bytes(bytes, s->size));
 	printf("    %-8s  ", skip_kind_name(s->kind));
@@ -191,7 +196,7 @@ static void csv_begin(struct report *r)
 {
 	(void)r;
 	fputs("row,mailbox,verdict,state,folder,target_folder,uid,message_id,internaldate,size,copied,adopted,left_out,altered,repaired,echoes,"
-	      "bytes,last_synced,reason\r\n", stdout);
+	      "not_selected,bytes,last_synced,reason\r\n", stdout);
 }
 
 static void csv_front(const struct report *r, const char *what)
@@ -249,7 +254,10 @@ static void csv_item(struct report *r, const struct ledger_skip *s)
 	putchar(',');
 	if (s->size != 0)
 		printf("%llu", (unsigned long long)s->size);
-	fputs(",,,,,,,,,", stdout);
+	fputs(",,,,,,,", stdout);
+	if (s->kind == SKIP_NOT_SELECTED)
+		printf("%llu", (unsigned long long)s->messages);
+	fputs(",,,", stdout);
 	csv_text(s->reason);
 	fputs("\r\n", stdout);
 }
@@ -277,6 +285,7 @@ static void put_counts(struct record *j, uint64_t copied, uint64_t adopted, cons
 	record_number(j, "altered", skips[SKIP_ALTERED]);
 	record_number(j, "repaired", skips[SKIP_REPAIRED]);
 	record_number(j, "echoes", skips[SKIP_ECHO]);
+	record_number(j, "not_selected", skips[SKIP_NOT_SELECTED]);
 }
 
 static void json_mailbox(struct report *r)
@@ -326,6 +335,8 @@ static void json_item(struct report *r, const struct ledger_skip *s)
 
 	record_text(j, "kind", skip_kind_name(s->kind));
 	record_text(j, "folder", s->folder_path);
+	if (s->kind == SKIP_NOT_SELECTED)
+		record_number(j, "messages", s->messages);
 	if (s->uid != 0)
 		record_number(j, "uid", s->uid);
 	else
@@ -404,11 +415,34 @@ static void keep_folder(void *arg, const struct ledger_folder *f)
 	row->f.target_path = row->paths[1];
 }
 
+static void count_skip(struct details *d, const struct ledger_skip *s)
+{
+	for (size_t i = 0; i < d->folder_n; i++)
+		if (strcmp(d->folder[i].f.source_path, s->folder_path) == 0) {
+			d->folder[i].skips[s->kind] += s->messages;
+			break;
+		}
+}
+
+/* What is not selected is told once for each folder and reason, without its UIDs. */
+static bool is_counted(struct details *d, const struct ledger_skip *s)
+{
+	for (size_t i = d->skip_n; i-- > 0 && s->kind == SKIP_NOT_SELECTED && strcmp(d->skip[i].s.folder_path, s->folder_path) == 0;)
+		if (d->skip[i].s.kind == s->kind && strcmp(d->skip[i].s.reason, s->reason) == 0) {
+			d->skip[i].s.messages += s->messages;
+			return true;
+		}
+	return false;
+}
+
 static void keep_skip(void *arg, const struct ledger_skip *s)
 {
 	struct details *d = arg;
 	struct skip_row *row;
 
+	count_skip(d, s);
+	if (is_counted(d, s))
+		return;
 	d->skip = reallocarray(d->skip, d->skip_n + 1, sizeof(*d->skip));
 	if (d->skip == NULL)
 		abort();
@@ -419,11 +453,8 @@ static void keep_skip(void *arg, const struct ledger_skip *s)
 	row->s.message_id = row->texts[1];
 	row->s.internaldate = row->texts[2];
 	row->s.reason = row->texts[3];
-	for (size_t i = 0; i < d->folder_n; i++)
-		if (strcmp(d->folder[i].f.source_path, s->folder_path) == 0) {
-			d->folder[i].skips[s->kind]++;
-			break;
-		}
+	if (s->kind == SKIP_NOT_SELECTED)
+		row->s.uid = 0;
 }
 
 static void details_done(struct details *d)
@@ -507,7 +538,7 @@ static int report_run(struct report *r, const char *config, char **patterns, int
 			fprintf(stderr, "%s\n", ledger_reader_error(r->o.reader));
 			return EXIT_LEDGER;
 		}
-		bad = bad || r->verdict == VERDICT_INCOMPLETE || r->verdict == VERDICT_HELD || r->verdict == VERDICT_FAILED;
+		bad = bad || r->verdict == VERDICT_SELECTED || r->verdict == VERDICT_INCOMPLETE || r->verdict == VERDICT_HELD || r->verdict == VERDICT_FAILED;
 		later = later || r->verdict == VERDICT_UNDER_WAY;
 	}
 	if (r->format->end != NULL)

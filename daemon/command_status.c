@@ -126,7 +126,7 @@ static void print_work(const struct overview_sum *sum)
 	for (int k = 0; k < SKIP_KIND_N; k++)
 		if (sum->skips[k] != 0)
 			printf(", %s %s", progress_print_count(count, sum->skips[k]), skip_kind_name((enum skip_kind)k));
-	fputs(sum->skips[SKIP_LEFT_OUT] + sum->skips[SKIP_ALTERED] + sum->skips[SKIP_REPAIRED] + sum->skips[SKIP_ECHO] != 0 ?
+	fputs(sum->skips[SKIP_LEFT_OUT] + sum->skips[SKIP_ALTERED] + sum->skips[SKIP_REPAIRED] + sum->skips[SKIP_ECHO] + sum->skips[SKIP_NOT_SELECTED] != 0 ?
 			"; \"godwit report\" names them\n" : "\n", stdout);
 }
 
@@ -265,6 +265,7 @@ static void put_skips(struct record *r, const uint64_t skips[SKIP_KIND_N])
 	record_number(r, "altered", skips[SKIP_ALTERED]);
 	record_number(r, "repaired", skips[SKIP_REPAIRED]);
 	record_number(r, "echoes", skips[SKIP_ECHO]);
+	record_number(r, "not_selected", skips[SKIP_NOT_SELECTED]);
 }
 
 static void print_migration(const struct overview *o, size_t migration)

@@ -28,6 +28,7 @@ struct endpoint {            /* borrowed for the life of the conn */
 	const char *admin_user;  /* logs in on behalf of the users (SASL PLAIN, RFC 4616); NULL: they do so themselves */
 	const char *admin_password;
 	enum compress compress;  /* COMPRESS=DEFLATE where offered; the peer's business */
+	bool *any_keyword;       /* somebody's folder there was seen to take any keyword: the pass's business; NULL: that is not kept */
 	uint64_t connect_timeout; /* ms: name, TCP, TLS from the first byte */
 	uint64_t login_timeout;   /* ms: from there until the login is answered, STARTTLS included */
 };

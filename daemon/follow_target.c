@@ -195,7 +195,7 @@ static void take_permanent(struct pass *p, struct following *g, const struct fla
 			continue;
 		f->refused = true;
 		snprintf(text, sizeof(text), "the target does not keep the flag %.80s (PERMANENTFLAGS)", f->name);
-		pass_alter_messages(p, g->folder, &f->added, text);
+		pass_alter_messages(p, g->folder, &f->added, SKIP_ALTERED, text);
 	}
 }
 
@@ -219,8 +219,8 @@ static void refused(struct pass *p, struct following *g, size_t flag, const stru
 		return;
 	}
 	snprintf(text, sizeof(text), "the target does not change the flag %.80s: %.500s", f->name, why.text);
-	pass_alter_messages(p, g->folder, &f->added, text);
-	pass_alter_messages(p, g->folder, &f->removed, text);
+	pass_alter_messages(p, g->folder, &f->added, SKIP_ALTERED, text);
+	pass_alter_messages(p, g->folder, &f->removed, SKIP_ALTERED, text);
 }
 
 void follow_on_target(struct pass *p, const struct session_event *ev)

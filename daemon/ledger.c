@@ -411,6 +411,7 @@ void ledger_save_folder(struct ledger *l, const struct ledger_folder *row, bool 
 	*r->rows.folder = *row;
 	r->rows.folder->source_path = request_copy(r, row->source_path);
 	r->rows.folder->target_path = request_copy(r, row->target_path);
+	r->rows.folder->selection = row->selection != NULL ? request_copy(r, row->selection) : NULL;
 	r->n = 1;
 	enqueue(l, r);
 }
@@ -508,6 +509,7 @@ static void send_skips(struct ledger *l, enum request_kind kind, const struct le
 		r->rows.skips[i].message_id = request_copy(r, rows[i].message_id);
 		r->rows.skips[i].internaldate = request_copy(r, rows[i].internaldate);
 		r->rows.skips[i].reason = request_copy(r, rows[i].reason);
+		r->rows.skips[i].uids = rows[i].uids != NULL ? request_copy(r, rows[i].uids) : NULL;
 	}
 	r->n = n;
 	enqueue(l, r);

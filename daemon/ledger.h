@@ -48,7 +48,8 @@ const char *mailbox_state_name(enum mailbox_state s);
 	X(LEFT_OUT, "left out") /* it is not on the target, or the folder is not */                                    \
 	X(ALTERED, "altered")   /* it is, but something of it could not be kept: a flag, the date */                   \
 	X(REPAIRED, "repaired") /* it is, with bytes that were changed so that the target takes it */                    \
-	X(ECHO, "echo")         /* it was there twice: an APPEND from before a break was carried out behind the next one */
+	X(ECHO, "echo")         /* it was there twice: an APPEND from before a break was carried out behind the next one */ \
+	X(NOT_SELECTED, "not selected") /* it is not, since the migration's rules do not want it: many in one row */
 enum skip_kind {
 #define X(name, text) SKIP_##name,
 	SKIP_KINDS(X)
@@ -96,6 +97,7 @@ struct ledger_folder {
 	uint32_t open_next;          /* open: the source's UIDNEXT when it began */
 	int64_t last_batch;          /* open: as of ledger_load_folders(); not written */
 	struct ledger_echoes echoes;
+	const char *selection;       /* the rules by which source_next came about (selection.h); NULL is "" */
 };
 
 struct ledger_batch {
@@ -144,6 +146,8 @@ struct ledger_skip {                 /* a message or a folder that was left out,
 	const char *message_id;      /* "" when not known, here and below */
 	const char *internaldate;    /* as date_print() writes it */
 	uint64_t size;               /* bytes; 0: not known */
+	uint64_t messages;           /* NOT_SELECTED: how many, `uid` is the first; 0 is as 1 */
+	const char *uids;            /* NOT_SELECTED: all of them, as a set; NULL is "" */
 	const char *reason;
 };
 

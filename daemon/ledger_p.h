@@ -101,7 +101,8 @@ struct ledger_db {
 #define LEDGER_WAY_OUT "the next run finds what is on the target by itself (godwit(1): When the ledger is lost)"
 
 extern const char ledger_schema[];
-#define LEDGER_VERSION 6 /* of the schema */
+#define LEDGER_VERSION 7 /* of the schema */
+#define LEDGER_SELECTS 7 /* the first that knows of messages that are not selected */
 /* What makes version i + 1 out of version i. */
 extern const char *const ledger_upgrades[LEDGER_VERSION];
 

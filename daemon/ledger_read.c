@@ -157,9 +157,9 @@ static struct ledger_mailbox mailbox_of(sqlite3_stmt *st)
 		.adopted = count(st, 9),
 		.bytes = count(st, 10),
 		.skips = { [SKIP_LEFT_OUT] = count(st, 11), [SKIP_ALTERED] = count(st, 12), [SKIP_REPAIRED] = count(st, 13),
-			[SKIP_ECHO] = count(st, 14) },
-		.paused = count(st, 15) != 0,
-		.finishing = count(st, 16) != 0,
+			[SKIP_ECHO] = count(st, 14), [SKIP_NOT_SELECTED] = count(st, 15) },
+		.paused = count(st, 16) != 0,
+		.finishing = count(st, 17) != 0,
 	};
 }
 
@@ -170,13 +170,15 @@ static struct ledger_mailbox mailbox_of(sqlite3_stmt *st)
 	" AND kind = 'left out'), (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'altered'),"            \
 	" (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'repaired'),"                                   \
 	" (SELECT count(*) FROM skips WHERE mailbox = m.id AND kind = 'echo')"
+#define MAILBOX_SELECTED ", (SELECT coalesce(sum(messages), 0) FROM skips WHERE mailbox = m.id AND kind = 'not selected')"
 #define MAILBOX_END " FROM mailboxes m WHERE ?1 IS NULL OR name = ?1 ORDER BY name"
 
 int ledger_read_mailboxes(struct ledger_reader *r, const char *name, ledger_mailbox_row *fn, void *arg)
 {
-	const char *words = r->version == 1 ? MAILBOX "), 0, 0, 0, 0, 0" MAILBOX_END :
-		r->version < 4 ? MAILBOX MAILBOX_KINDS ", 0, 0" MAILBOX_END :
-				 MAILBOX MAILBOX_KINDS ", paused, finishing" MAILBOX_END;
+	const char *words = r->version == 1 ? MAILBOX "), 0, 0, 0, 0, 0, 0" MAILBOX_END :
+		r->version < 4 ? MAILBOX MAILBOX_KINDS ", 0, 0, 0" MAILBOX_END :
+		r->version < LEDGER_SELECTS ? MAILBOX MAILBOX_KINDS ", 0, paused, finishing" MAILBOX_END :
+				 MAILBOX MAILBOX_KINDS MAILBOX_SELECTED ", paused, finishing" MAILBOX_END;
 	sqlite3_stmt *st;
 	int rc = SQLITE_DONE, err = begin(r, words, &st);
 
@@ -231,11 +233,12 @@ int ledger_read_folders(struct ledger_reader *r, int64_t mailbox, ledger_folder_
 int ledger_read_skips(struct ledger_reader *r, int64_t mailbox, const char *folder_path, ledger_skip_row *fn, void *arg)
 {
 	static const char *const words[] = {
-		[1] = "SELECT folder_path, uid, folder, message_id, reason, 'left out', '', 0" SKIP_END,
-		[2] = "SELECT folder_path, uid, folder, message_id, reason, kind, internaldate, size" SKIP_END ", kind",
+		[1] = "SELECT folder_path, uid, folder, message_id, reason, 'left out', '', 0, 1, ''" SKIP_END,
+		[2] = "SELECT folder_path, uid, folder, message_id, reason, kind, internaldate, size, 1, ''" SKIP_END ", kind",
+		[3] = "SELECT folder_path, uid, folder, message_id, reason, kind, internaldate, size, messages, uids" SKIP_END ", kind",
 	};
 	sqlite3_stmt *st;
-	int rc = SQLITE_DONE, err = begin(r, words[r->version == 1 ? 1 : 2], &st);
+	int rc = SQLITE_DONE, err = begin(r, words[r->version == 1 ? 1 : r->version < LEDGER_SELECTS ? 2 : 3], &st);
 
 	if (err != LEDGER_OK)
 		return err;
@@ -245,7 +248,8 @@ int ledger_read_skips(struct ledger_reader *r, int64_t mailbox, const char *fold
 	while (err == LEDGER_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct ledger_skip s = { .mailbox = mailbox, .folder_path = text(st, 0), .uid = small(st, 1),
 			.folder = sqlite3_column_int64(st, 2), .message_id = text(st, 3), .reason = text(st, 4),
-			.kind = kind_of(text(st, 5)), .internaldate = text(st, 6), .size = count(st, 7) };
+			.kind = kind_of(text(st, 5)), .internaldate = text(st, 6), .size = count(st, 7),
+			.messages = count(st, 8), .uids = text(st, 9) };
 
 		if (s.kind == SKIP_KIND_N)
 			err = unknown(r, "a message was left out in a way");

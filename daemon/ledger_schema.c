@@ -2,7 +2,7 @@
 #include "ledger_p.h"
 
 /* Messages (uid 0: folders) that were left out, altered, repaired. */
-#define SKIPS(name)                                                                                                    \
+#define SKIPS(name, more)                                                                                              \
 	"CREATE TABLE " name " (\n"                                                                                    \
 	"	mailbox INTEGER NOT NULL REFERENCES mailboxes (id),\n"                                                 \
 	"	folder_path TEXT NOT NULL,                 -- of the source\n"                                         \
@@ -12,9 +12,15 @@
 	"	message_id TEXT NOT NULL,\n"                                                                           \
 	"	internaldate TEXT NOT NULL DEFAULT '',\n"                                                              \
 	"	size INTEGER NOT NULL DEFAULT 0,           -- bytes; 0: not known\n"                                   \
-	"	reason TEXT NOT NULL,\n"                                                                               \
+	"	reason TEXT NOT NULL,\n" more                                                                          \
 	"	PRIMARY KEY (mailbox, folder_path, uid, kind)\n"                                                       \
 	") WITHOUT ROWID;\n"
+
+/* Of messages that are not selected, many are in one row. No comments in them: ALTER TABLE cannot read what it makes of those. */
+#define SKIPS_MESSAGES "messages INTEGER NOT NULL DEFAULT 1"
+#define SKIPS_UIDS "uids TEXT NOT NULL DEFAULT ''"
+/* The rules by which source_next came about. */
+#define FOLDERS_SELECTION "selection TEXT NOT NULL DEFAULT ''"
 
 /* What a later pass did with messages that were brought before. */
 #define FOLLOWS(more)                                                                                                  \
@@ -69,6 +75,7 @@ const char ledger_schema[] =
 	"	copied INTEGER NOT NULL DEFAULT 0,\n"
 	"	adopted INTEGER NOT NULL DEFAULT 0,\n"
 	ECHO_COLUMNS(NEW_COLUMN)
+	"	" FOLDERS_SELECTION ",\n"
 	"	UNIQUE (mailbox, source_path, target_path)\n"
 	");\n"
 
@@ -90,11 +97,11 @@ const char ledger_schema[] =
 
 	FOLLOWS("	, " TRIED ", " TRIED_AT "\n")
 
-	SKIPS("skips");
+	SKIPS("skips", "	" SKIPS_MESSAGES ", " SKIPS_UIDS ",\n");
 
 const char *const ledger_upgrades[LEDGER_VERSION] = {
 	/* Skips have a kind, and say more of the message. */
-	[1] = SKIPS("skips_2")
+	[1] = SKIPS("skips_2", "")
 		"INSERT INTO skips_2 (mailbox, folder_path, uid, folder, message_id, reason)"
 		" SELECT mailbox, folder_path, uid, folder, message_id, reason FROM skips;\n"
 		"DROP TABLE skips;\n"
@@ -109,4 +116,8 @@ const char *const ledger_upgrades[LEDGER_VERSION] = {
 	      "ALTER TABLE follows ADD COLUMN " TRIED_AT ";\n",
 	/* Echoes are looked for. */
 	[5] = ECHO_COLUMNS(ADD_COLUMN),
+	/* The operator selects. */
+	[6] = "ALTER TABLE skips ADD COLUMN " SKIPS_MESSAGES ";\n"
+	      "ALTER TABLE skips ADD COLUMN " SKIPS_UIDS ";\n"
+	      "ALTER TABLE folders ADD COLUMN " FOLDERS_SELECTION ";\n",
 };

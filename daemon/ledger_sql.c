@@ -22,7 +22,7 @@ static const char *const sql[ST_N] = {
 	[ST_MAILBOX_FIND] =
 		"SELECT m.id, m.name, m.state, m.reason, m.attempts, m.next_attempt, m.since, m.last_synced, m.copied, m.adopted,"
 		" m.bytes, m.paused, m.finishing FROM mailboxes m WHERE m.name = ?1",
-	[ST_MAILBOX_SKIPS] = "SELECT kind, count(*) FROM skips WHERE mailbox = ?1 GROUP BY kind",
+	[ST_MAILBOX_SKIPS] = "SELECT kind, sum(messages) FROM skips WHERE mailbox = ?1 GROUP BY kind",
 	[ST_MAILBOX_SAVE] =
 		"UPDATE mailboxes SET state = ?2, reason = ?3, attempts = ?4, next_attempt = ?5, since = ?6,"
 		" last_synced = ?7, paused = ?8, finishing = ?9 WHERE id = ?1",
@@ -37,17 +37,17 @@ static const char *const sql[ST_N] = {
 		" source_messages, source_uidnext, source_modseq, copied, adopted, open_floor, open_next, echo_floor, echo_next,"
 		" echo_batch, echo_sends, echo_looks,"
 		" CASE WHEN open THEN (SELECT coalesce(max(b.id), 0) FROM batches b WHERE b.folder = folders.id) ELSE 0 END"
-		" FROM folders WHERE mailbox = ?1 ORDER BY id",
+		", selection FROM folders WHERE mailbox = ?1 ORDER BY id",
 	[ST_FOLDER_SAVE] =
 		"UPDATE folders SET source_uidvalidity = ?4, target_uidvalidity = ?5, source_next = ?6, floor = ?7, open = ?8,"
 		" source_messages = ?9, source_uidnext = ?10, source_modseq = ?11, open_floor = ?12, open_next = ?13,"
-		" echo_floor = ?14, echo_next = ?15, echo_batch = ?16, echo_sends = ?17, echo_looks = ?18"
+		" echo_floor = ?14, echo_next = ?15, echo_batch = ?16, echo_sends = ?17, echo_looks = ?18, selection = ?19"
 		" WHERE mailbox = ?1 AND source_path = ?2 AND target_path = ?3 RETURNING id",
 	[ST_FOLDER_NEW] =
 		"INSERT INTO folders (mailbox, source_path, target_path, source_uidvalidity, target_uidvalidity,"
 		" source_next, floor, open, source_messages, source_uidnext, source_modseq, open_floor, open_next,"
-		" echo_floor, echo_next, echo_batch, echo_sends, echo_looks)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) RETURNING id",
+		" echo_floor, echo_next, echo_batch, echo_sends, echo_looks, selection)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) RETURNING id",
 	[ST_FOLDER_ECHOES] =
 		"UPDATE folders SET echo_floor = ?14, echo_next = ?15, echo_batch = ?16, echo_sends = ?17, echo_looks = ?18"
 		" WHERE id = ?1",
@@ -77,8 +77,8 @@ static const char *const sql[ST_N] = {
 			  " OR (folder = ?1 AND target_hi >= ?3) ORDER BY id",
 	[ST_BATCH_AFTER] = "SELECT source_uids, target_uids FROM batches WHERE folder = ?1 AND id > ?2 ORDER BY id",
 	[ST_SKIP_NEW] =
-		"INSERT OR REPLACE INTO skips (mailbox, folder_path, uid, folder, message_id, reason, kind, internaldate, size)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+		"INSERT OR REPLACE INTO skips (mailbox, folder_path, uid, folder, message_id, reason, kind, internaldate, size, messages, uids)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[ST_SKIP_NAME] = "UPDATE skips SET message_id = ?4, internaldate = ?5, size = ?6"
 			 " WHERE mailbox = ?1 AND folder_path = ?2 AND uid = ?3",
 	[ST_SKIP_CLEAR] = "DELETE FROM skips WHERE mailbox = ?1 AND"
@@ -448,7 +448,8 @@ static int load_folders(struct ledger_db *db, struct request *r)
 				.batch = sqlite3_column_int64(st, 17),
 				.sends = (uint32_t)sqlite3_column_int64(st, 18),
 				.looks = (uint32_t)sqlite3_column_int64(st, 19) },
-			.last_batch = sqlite3_column_int64(st, 20) };
+			.last_batch = sqlite3_column_int64(st, 20),
+			.selection = column(r, st, 21) };
 	}
 	err = rc == SQLITE_DONE ? LEDGER_OK : failed(db);
 	sqlite3_reset(st);
@@ -487,6 +488,7 @@ static void bind_folder(sqlite3_stmt *st, const struct ledger_folder *f)
 	number(st, 12, f->open_floor);
 	number(st, 13, f->open_next);
 	bind_echoes(st, &f->echoes);
+	text(st, 19, f->selection);
 }
 
 static int save_folder(struct ledger_db *db, struct request *r)
@@ -699,6 +701,8 @@ static int add_skips(struct ledger_db *db, struct request *r)
 		text(st, 7, skip_kind_name(s->kind));
 		text(st, 8, s->internaldate);
 		number(st, 9, (int64_t)s->size);
+		number(st, 10, s->messages != 0 ? (int64_t)s->messages : 1);
+		text(st, 11, s->uids);
 		err = run(db, st, NULL);
 	}
 	return err;

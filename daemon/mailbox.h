@@ -12,6 +12,7 @@
 #include "ledger.h"
 #include "outcome.h"
 #include "pool.h"
+#include "selection.h"
 
 enum mailbox_job {
 	JOB_COPY,  /* one pass */
@@ -39,6 +40,9 @@ struct mailbox_rules {
 	uint32_t max_deletions;  /* percent of a folder */
 	bool repair_echoes;      /* what landed twice is expunged on the target */
 	const struct folder_rules *folders; /* which are taken along, and where they go; NULL: all, as they are */
+	struct selection selection;
+	bool newest_first;
+	unsigned repair;         /* of enum repair_kind: what may be changed in a message that the target refuses for it */
 };
 
 struct mailbox_spec {          /* borrowed for the life of the mailbox */
@@ -58,6 +62,7 @@ struct mailbox_progress {
 	uint64_t messages, messages_done; /* in the folders that have something to do; adopted and left out ones count as done */
 	uint64_t bytes, bytes_done;  /* bytes 0: the source does not tell (STATUS=SIZE) */
 	uint64_t copied, adopted, left_out, folders_left_out;
+	uint64_t not_selected;       /* messages, as the rules want it; those that are too large are among left_out */
 	uint64_t bytes_copied;
 	uint64_t flags_changed, altered, deleted; /* flags of single messages; messages */
 	uint32_t folders_not_followed;   /* changed flags are still to be looked for */

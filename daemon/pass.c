@@ -393,16 +393,19 @@ static int copy_rows(struct pass *p, const struct ledger_folder *rows, size_t n)
 	if (p->row == NULL)
 		return PROTO_ERR_NOMEM;
 	for (size_t i = 0; i < n; i++) {
-		struct span source, target;
+		struct span source, target, selection;
 		int err = arena_copy(&p->memory, span_of(rows[i].source_path, strlen(rows[i].source_path) + 1), &source);
 
 		if (err == 0)
 			err = arena_copy(&p->memory, span_of(rows[i].target_path, strlen(rows[i].target_path) + 1), &target);
+		if (err == 0)
+			err = arena_copy(&p->memory, span_of(rows[i].selection, strlen(rows[i].selection) + 1), &selection);
 		if (err != 0)
 			return err;
 		p->row[i] = rows[i];
 		p->row[i].source_path = source.p;
 		p->row[i].target_path = target.p;
+		p->row[i].selection = selection.p;
 		p->row_n++;
 	}
 	return 0;
@@ -590,9 +593,14 @@ static void pass_destroy(struct pass *p)
 		uidset_done(&f->recorded);
 		uidset_done(&f->recorded_target);
 		uidset_done(&f->redo);
+		uidset_done(&f->bare);
+		uidset_done(&f->binary);
+		uidset_done(&f->undated);
+		mend_done(&f->mend);
 		uidset_done(&f->redo_few);
 		uidset_done(&f->delivered);
 		uidset_done(&f->unnamed);
+		losses_done(&f->losses);
 		batch_done(&f->unrecorded);
 	}
 	free(p->folder);

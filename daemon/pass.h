@@ -18,6 +18,8 @@
 #include "batch.h"
 #include "follow.h"
 #include "lane.h"
+#include "losses.h"
+#include "mend.h"
 #include "mailbox.h"
 #include "mapping.h"
 #include "naming.h"
@@ -35,6 +37,9 @@ enum folder_step {
 	FOLDER_LEFT_OUT
 };
 
+/* What is known of the flags that the target keeps. */
+enum folder_flags { FLAGS_UNKNOWN, FLAGS_ASKED, FLAGS_KNOWN, FLAGS_ANY };
+
 struct folder {
 	struct span source_wire, target_wire; /* in the pass's memory */
 	struct ledger_folder row;             /* paths too */
@@ -47,6 +52,10 @@ struct folder {
 	uint32_t was_next, was_messages;
 	uint64_t was_modseq;
 	bool failed;         /* something of it was left out in this pass */
+	uint64_t limit;      /* bytes that the target takes in one message; UINT64_MAX: it has not told */
+	bool newest_first;
+	bool judged;         /* not all of its messages may be wanted: scanned before they are fetched */
+	struct losses losses; /* of messages that are on their way */
 	struct uidset unnamed; /* source UIDs of what was left out or altered (naming) */
 	bool on_target;      /* it is there, or its CREATE is sent (writer) */
 	bool created_again;
@@ -70,7 +79,13 @@ struct folder {
 	bool split;          /* between lanes: target UIDs do not come in order, so the floor in the ledger stays */
 	bool no_uids;        /* the target did not tell the UIDs of what it stored */
 	struct batch unrecorded; /* then: stored, given to the ledger together with the new floor */
-	bool lookup_wanted, create_wanted, status_wanted; /* what a writer is to say before the next APPEND */
+	enum folder_flags flags_step; /* whether it is known which flags the target keeps (writer_flags) */
+	struct flags permanent; /* then: these */
+	struct uidset undated; /* without a readable INTERNALDATE, and too large to look into: their headers are asked for, too (reader) */
+	struct uidset binary; /* to be sent as literal8: it was refused for its NUL bytes */
+	struct mend *mend;   /* to be repaired */
+	struct uidset bare;  /* to be sent without keywords: it was refused with them */
+	bool lookup_wanted, create_wanted, status_wanted, flags_wanted; /* what a writer is to say before the next APPEND */
 	struct lane *wisher; /* whose writer that is */
 	unsigned rounds;     /* of the readers, whose end has not come */
 	bool creating;       /* CREATE is not answered */
@@ -149,8 +164,12 @@ void pass_fail_proto(struct pass *p, enum side side, int err);         /* the se
 void pass_add_skip(struct pass *p, struct folder *f, uint32_t uid, const char *reason); /* uid 0: the folder */
 void pass_leave_out_folder(struct pass *p, struct folder *f, const char *reason);
 void pass_leave_out_message(struct pass *p, struct folder *f, uint32_t uid, const char *reason);
+/* These messages are not wanted, by the rules of the migration. */
+void pass_not_selected(struct pass *p, struct folder *f, const struct uidset *uids, const char *reason);
 /* These messages of the source are on the target, but not quite as they are there. */
-void pass_alter_messages(struct pass *p, struct folder *f, const struct uidset *uids, const char *reason);
+void pass_alter_messages(struct pass *p, struct folder *f, const struct uidset *uids, enum skip_kind kind, const char *reason);
+/* These messages, a set or a list, are stored: what of them was lost is told. */
+void pass_tell_losses(struct pass *p, struct folder *f, const struct uidset *stored);
 /* Of a folder that the source has; a subscription without its folder is not missed. */
 void pass_leave_out_subscription(struct pass *p, struct span path, const char *reason);
 /* It is on the target, or will be, but not by its own name. */

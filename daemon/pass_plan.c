@@ -69,10 +69,36 @@ static void owe_sweep(struct folder *f, const struct ledger_folder *row, bool fe
 	e->looks = SWEEP_LOOKS;
 }
 
+/* What the operator wants, and what the target can take. */
+static int take_rules(struct pass *p, struct folder *f, const struct survey_folder *to)
+{
+	const struct resp_caps *caps = session_caps(peer_session(p->lane[0]->peer[TARGET]));
+	const struct selection *rules = &p->spec->rules.selection;
+	char text[SELECTION_TEXT];
+
+	f->limit = caps->append_limit_known ? caps->append_limit : UINT64_MAX;
+	if (to != NULL && (to->has & FS_APPENDLIMIT) != 0 && to->append_limit < f->limit)
+		f->limit = to->append_limit;
+	f->judged = selection_is_any(rules, f->limit);
+	f->newest_first = p->spec->rules.newest_first;
+	selection_print(rules, f->limit, text);
+	f->row.selection = keep_text(p, span_str(text));
+	return f->row.selection == NULL ? PROTO_ERR_NOMEM : 0;
+}
+
+/* What other rules left out may be wanted now: all that is not recorded is looked at once more. */
+static void look_again_by_rules(struct folder *f, const struct ledger_folder *was)
+{
+	if (was->selection == NULL || was->selection[0] == '\0' || strcmp(was->selection, f->row.selection) == 0)
+		return;
+	f->row.source_next = 1;
+	f->careful = true;
+}
+
 /* What the ledger knows, if it is still about the same folders (a changed UIDVALIDITY, or a target folder that is gone, is a fence). */
 static void take_row(struct pass *p, struct folder *f, const struct ledger_folder *row, const struct survey_folder *to)
 {
-	const char *source_path = f->row.source_path, *target_path = f->row.target_path;
+	const char *source_path = f->row.source_path, *target_path = f->row.target_path, *selection = f->row.selection;
 	uint32_t target_uidvalidity = to != NULL ? to->uidvalidity : 0;
 	bool fence = false;
 
@@ -87,6 +113,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		f->row = *row;
 		f->row.source_path = source_path;
 		f->row.target_path = target_path;
+		f->row.selection = selection;
 		f->careful = row->open || fence;
 		f->forget = fence;
 		f->broken = row->open && !fence;
@@ -106,6 +133,7 @@ static void take_row(struct pass *p, struct folder *f, const struct ledger_folde
 		}
 		if (row->open)
 			owe_sweep(f, row, fence);
+		look_again_by_rules(f, row);
 	}
 	f->row.open_floor = f->on_target ? f->target_uidnext : 1;
 	f->row.open_next = f->uidnext;
@@ -187,6 +215,9 @@ static int plan_folder(struct pass *p, struct folder *f, const struct mapping_en
 		if (err != 0)
 			return err;
 	}
+	err = take_rules(p, f, to);
+	if (err != 0)
+		return err;
 	take_row(p, f, known_row(p, f), to);
 	say_mapping(p, f, e);
 	f->step = needs_copying(f) || f->forget ? FOLDER_OPENING : FOLDER_IDLE;

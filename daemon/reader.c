@@ -18,6 +18,7 @@
 #define COUNTS 2 /* in flight */
 /* After a break, when the target has no more than so many bytes that are in doubt, all of them are read: then the folder need not be counted. */
 #define DOUBT_LITTLE (4u << 20)
+#define NEWEST_MESSAGES 100 /* in one FETCH, where the newest messages go first: a server tells those of one FETCH the other way round */
 
 #define BODY_ITEMS (FETCH_UID | FETCH_FLAGS | FETCH_INTERNALDATE | FETCH_BODY)
 #define SCAN_ITEMS (READER_META | FETCH_SIZE | FETCH_HEADER)
@@ -27,6 +28,7 @@ void reader_init(struct reader *r)
 	*r = (struct reader){ .average = READER_AVERAGE };
 	buf_init(&r->meta_flags, 64u << 10);
 	buf_init(&r->scratch, 128u << 10);
+	buf_init(&r->mended, 8u << 20);
 }
 
 void reader_done(struct reader *r)
@@ -36,8 +38,11 @@ void reader_done(struct reader *r)
 		uidset_done(&r->job[i].asked);
 	}
 	uidset_done(&r->wanted);
+	for (int why = 0; why < SELECTION_WHY_N; why++)
+		uidset_done(&r->not_selected[why]);
 	buf_done(&r->meta_flags);
 	buf_done(&r->scratch);
+	buf_done(&r->mended);
 }
 
 bool reader_is_fetching(const struct lane *l)
@@ -152,15 +157,45 @@ static int issue_examine(struct lane *l, struct work *t)
 	return 0;
 }
 
+/* Takes the next range of so many UIDs out of the work; the last that is taken leaves next > last. */
+static void take_range(struct work *t, uint32_t width, uint32_t *lo, uint32_t *hi)
+{
+	if (t->down) {
+		if (t->width != 0 && width > t->width)
+			width = t->width;
+		*hi = t->last;
+		*lo = t->last - t->next < width ? t->next : t->last - width + 1;
+		t->last = *lo - 1;
+	} else {
+		*lo = t->next;
+		*hi = end_of_range(t->next, width, t->last);
+		t->next = *hi == UINT32_MAX ? *hi : *hi + 1;
+	}
+}
+
+uint32_t reader_mark_of(const struct work *t, uint32_t hi)
+{
+	if (!t->marks || (t->down && t->next <= t->last))
+		return 0;
+	hi = t->down ? t->top : hi;
+	return hi == UINT32_MAX ? hi : hi + 1;
+}
+
+static uint64_t at_most(const struct work *t, uint64_t messages)
+{
+	return t->down && messages > NEWEST_MESSAGES ? NEWEST_MESSAGES : messages;
+}
+
 static int issue_direct(struct lane *l, struct work *t)
 {
 	struct reader *r = &l->reader;
-	uint64_t messages = chunk_messages(r);
-	uint32_t hi = end_of_range(t->next, width_for(t->folder, messages), t->last);
-	struct reader_job *j = job_new(r, READ_BODIES, t->folder, t->next, hi);
+	uint64_t messages = at_most(t, chunk_messages(r));
+	struct reader_job *j;
+	uint32_t lo, hi;
 
-	t->next = hi == UINT32_MAX ? hi : hi + 1;
-	j->mark = t->marks ? t->next : 0;
+	take_range(t, width_for(t->folder, messages), &lo, &hi);
+	j = job_new(r, READ_BODIES, t->folder, lo, hi);
+	j->mark = reader_mark_of(t, hi);
 	charge(r, j, messages < t->folder->messages ? messages : t->folder->messages);
 	return fetch_range(l, j, BODY_ITEMS);
 }
@@ -168,15 +203,14 @@ static int issue_direct(struct lane *l, struct work *t)
 static int issue_scan(struct lane *l, struct work *t)
 {
 	struct reader *r = &l->reader;
-	uint32_t hi = end_of_range(t->next, width_for(t->folder, SCAN_MESSAGES), t->last);
-	struct reader_job *j = job_new(r, READ_SCAN, t->folder, t->next, hi);
+	uint32_t lo, hi;
 
+	take_range(t, width_for(t->folder, at_most(t, SCAN_MESSAGES)), &lo, &hi);
 	r->scanning = true;
 	r->scanned = 0;
 	r->cut = 0;
 	r->window_hi = hi;
-	t->next = hi == UINT32_MAX ? hi : hi + 1;
-	return fetch_range(l, j, SCAN_ITEMS);
+	return fetch_range(l, job_new(r, READ_SCAN, t->folder, lo, hi), SCAN_ITEMS);
 }
 
 static bool must_be_counted(const struct folder *f)
@@ -249,7 +283,8 @@ static int issue_wanted(struct lane *l, struct work *t)
 	if (err == 0 && at < set.n && hi != UINT32_MAX)
 		err = uidset_remove_range(&set, hi + 1, UINT32_MAX);
 	if (err == 0 && t->single)
-		err = fetch_range(l, job_new(r, READ_META, t->folder, lo, lo), READER_META);
+		err = fetch_range(l, job_new(r, READ_META, t->folder, lo, lo),
+			uidset_has(&t->folder->undated, lo) ? READER_META | FETCH_HEADER : READER_META);
 	if (err != 0) {
 		uidset_done(&set);
 		return err;
@@ -258,8 +293,8 @@ static int issue_wanted(struct lane *l, struct work *t)
 	j->asked = set;
 	j->single = t->single;
 	j->few = t->redo;
-	if (t->marks && r->wanted.n == 0)
-		j->mark = r->window_hi == UINT32_MAX ? UINT32_MAX : r->window_hi + 1;
+	if (r->wanted.n == 0)
+		j->mark = reader_mark_of(t, r->window_hi);
 	charge(r, j, n);
 	return send_fetch(l, j, buf_span(&r->scratch), t->single ? FETCH_UID | FETCH_BODY : BODY_ITEMS);
 }

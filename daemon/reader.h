@@ -10,7 +10,9 @@
 #define GODWIT_READER_H
 
 #include "flow.h"
+#include "mend.h"
 #include "peer.h"
+#include "selection.h"
 #include "uidset.h"
 #include "work.h"
 
@@ -38,6 +40,9 @@ struct reader_job {
 
 #define READER_JOBS 64
 
+/* Where the date that is stored comes from. */
+enum reader_dated { DATED_INTERNALDATE, DATED_HEADER, DATED_CLOCK };
+
 struct reader {
 	struct reader_job job[READER_JOBS]; /* ring, in the order of sending */
 	unsigned first, jobs;
@@ -47,6 +52,7 @@ struct reader {
 	struct uidset wanted;         /* careful, single: found by the scan, to be fetched */
 	uint32_t window_hi, cut;      /* of the scan */
 	size_t scanned;
+	struct uidset not_selected[SELECTION_WHY_N]; /* of the window that is scanned */
 	bool scanning;
 	uint64_t asked;               /* estimated bytes under way */
 	struct flow flow;
@@ -55,11 +61,18 @@ struct reader {
 	bool paused;                  /* the relay is full */
 	/* The body that is arriving. */
 	bool in_body, discard;
+	uint64_t too_large;           /* it is thrown away: its bytes, more than it may have; else 0 */
 	/* The single message whose body is to come: what the fetch before told of it. */
 	uint32_t meta_uid;
 	bool meta_known;
 	char meta_date[32];
+	enum reader_dated meta_dated;
+	bool meta_odd;                /* it has flags that no client can set, or more than one command can carry */
 	struct buf meta_flags;
+	/* The single message that is repaired while it comes; NULL: it is not. */
+	struct mend *mend;
+	struct repair repair;
+	struct buf mended;
 	struct buf scratch;
 };
 

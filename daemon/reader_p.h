@@ -21,6 +21,15 @@ static inline struct reader_job *reader_job_at(struct reader *r, unsigned i)
 int reader_digest(struct lane *l, struct folder *f, struct uidset *uids);
 /* All messages of the scan's window are adopted or wanted. 0 or PROTO_ERR_*. */
 int reader_window_over(struct lane *l);
+/* All UIDs below have come when the range that ends with `hi` has; 0: that cannot be said yet, or not by this lane. */
+uint32_t reader_mark_of(const struct work *t, uint32_t hi);
+/* reader_mend.c. A body begins: when it is one to be repaired, and is not measured only, *size becomes what it will have. 0 or PROTO_ERR_*, as below. */
+int reader_mend_begin(struct reader *r, struct reader_job *j, uint64_t *size);
+/* Nothing of it goes into the relay. */
+bool reader_is_measuring(const struct reader *r);
+int reader_mend_data(struct lane *l, struct span bytes);
+int reader_mend_end(struct lane *l);
+int reader_mend_measured(struct lane *l, struct reader_job *j);
 /* Tells the writer that nothing more of the folder comes in this round. */
 void reader_end_round(struct lane *l, struct folder *f);
 

@@ -122,6 +122,14 @@ void relay_end(struct relay *r)
 	r->open = false;
 }
 
+struct span relay_tail_bytes(struct relay *r)
+{
+	const struct relay_item *t = relay_tail(r);
+	size_t here = (size_t)(t->left - t->missing);
+
+	return t->begun || t->dropped ? SPAN_NONE : span_from(buf_span(&r->bytes), r->bytes.n - here);
+}
+
 bool relay_take_back(struct relay *r)
 {
 	struct relay_item *t;

@@ -58,6 +58,8 @@ int relay_know(struct relay *r, uint32_t uid, struct span date, struct span flag
 int relay_bytes(struct relay *r, struct span bytes);
 void relay_end(struct relay *r);
 struct relay_item *relay_tail(struct relay *r);
+/* The bytes of the open message that have come, while the writer has not begun with it. */
+struct span relay_tail_bytes(struct relay *r);
 /* Takes back the open message. False when the writer has begun to send it and has a use for it, or has done with it. */
 bool relay_take_back(struct relay *r);
 /* The message that was begun is still in the queue: its last bytes may go out, and it be popped, before its end is told. */

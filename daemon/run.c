@@ -290,7 +290,7 @@ static void on_recounted(void *arg, int err, const struct ledger_mailbox *rows, 
 	if (err != LEDGER_OK)
 		ledger_broke(r, ledger_error(r->ledger));
 	for (size_t i = 0; err == LEDGER_OK && i < n; i++)
-		r->left_out[sched_migration_of(r->sched, (uint32_t)i)] += rows[i].skips[SKIP_LEFT_OUT];
+		r->left_out[sched_migration_of(r->sched, (uint32_t)i)] += rows[i].skips[SKIP_LEFT_OUT] + rows[i].skips[SKIP_NOT_SELECTED];
 	run_end(r);
 }
 
@@ -345,7 +345,8 @@ static enum compress compress_of(enum conf_compress c)
 static void add_servers(struct run *r)
 {
 	r->endpoints = calloc(r->conf->server_n, sizeof(*r->endpoints));
-	if (r->endpoints == NULL)
+	r->any_keyword = calloc(r->conf->server_n, sizeof(*r->any_keyword));
+	if (r->endpoints == NULL || r->any_keyword == NULL)
 		abort();
 	for (size_t i = 0; i < r->conf->server_n; i++) {
 		const struct conf_server *v = &r->conf->servers[i];
@@ -359,6 +360,7 @@ static void add_servers(struct run *r)
 			.admin_user = v->admin_user,
 			.admin_password = v->admin_user != NULL ? r->admin_passwords[i] : NULL,
 			.compress = compress_of(v->compress),
+			.any_keyword = &r->any_keyword[i],
 			.connect_timeout = (uint64_t)r->conf->connect_timeout_ms,
 			.login_timeout = (uint64_t)r->conf->login_timeout_ms,
 		};
@@ -369,7 +371,12 @@ static void add_servers(struct run *r)
 	for (size_t i = 0; i < r->conf->migration_n; i++) {
 		const struct conf_migration *m = &r->conf->migrations[i];
 		struct mailbox_rules rules = { .mirror_deletions = m->deletions == CONF_DELETIONS_MIRROR,
-			.max_deletions = (uint32_t)m->max_deletions, .repair_echoes = m->repair_echoes,
+			.max_deletions = (uint32_t)m->max_deletions,
+			.selection = { .max_size = (uint64_t)m->max_size, .since = (uint32_t)m->since, .before = (uint32_t)m->before,
+				.skip_deleted = m->skip_deleted },
+			.newest_first = m->newest_first,
+			.repair = m->repair,
+			.repair_echoes = m->repair_echoes,
 			.folders = r->rules != NULL ? r->rules[i] : NULL };
 		uint32_t migration = sched_add_migration(r->sched, m->name, (uint32_t)(m->source - r->conf->servers),
 			(uint32_t)(m->target - r->conf->servers));
@@ -534,6 +541,7 @@ void run_done(struct run *r)
 		mailboxes_free(&r->lists[i]);
 	free(r->lists);
 	free(r->endpoints);
+	free(r->any_keyword);
 	if (r->admin_passwords != NULL)
 		explicit_bzero(r->admin_passwords, r->conf->server_n * sizeof(*r->admin_passwords));
 	free(r->admin_passwords);
@@ -596,7 +604,7 @@ uint64_t run_left_out(const struct run *r, uint32_t migration)
 {
 	const struct sched_counts *c = sched_counts(r->sched, migration);
 	/* What was met twice, before a break and after it, is once in the ledger. */
-	return r->left_out[migration] > 0 ? r->left_out[migration] : c->left_out + c->folders_left_out;
+	return r->left_out[migration] > 0 ? r->left_out[migration] : c->left_out + c->folders_left_out + c->not_selected;
 }
 
 void run_print_work(const struct run *r, uint32_t migration)

@@ -44,6 +44,7 @@ struct run {
 	struct mailbox_list *lists; /* of each migration */
 	size_t list_n;
 	struct endpoint *endpoints; /* of each server */
+	bool *any_keyword;          /* the same */
 	uint64_t connections_most;  /* to one server: what the limit of open files leaves, whatever its max_connections */
 	char (*admin_passwords)[PASSWORD_SIZE]; /* of each server; NULL: no list was loaded */
 

@@ -78,7 +78,7 @@ struct sched_counts {
 	uint32_t mailboxes;
 	uint32_t state[MAILBOX_STATE_N];
 	uint32_t paused; /* held by the operator, or about to be */
-	uint64_t copied, adopted, left_out, folders_left_out, bytes; /* by this process */
+	uint64_t copied, adopted, left_out, folders_left_out, not_selected, bytes; /* by this process */
 };
 
 struct sched;

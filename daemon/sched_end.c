@@ -136,6 +136,7 @@ static void add_counts(struct sched_counts *c, const struct mailbox_progress *p)
 	c->copied += p->copied;
 	c->adopted += p->adopted;
 	c->left_out += p->left_out;
+	c->not_selected += p->not_selected;
 	c->folders_left_out += p->folders_left_out + p->folders_not_followed;
 	c->bytes += p->bytes_copied;
 }

@@ -104,13 +104,15 @@ void say_again(const struct sched *s, const struct entry *en)
 void say_synced(const struct sched *s, const struct entry *en, const struct mailbox_progress *p)
 {
 	struct log_context ctx = entry_context(s, en);
-	char flags[64] = "", deleted[64] = "";
+	char flags[64] = "", deleted[64] = "", not_selected[64] = "";
 	if (p->flags_changed > 0)
 		snprintf(flags, sizeof(flags), ", %llu flag%s changed", (unsigned long long)p->flags_changed, plural(p->flags_changed));
 	if (p->deleted > 0)
 		snprintf(deleted, sizeof(deleted), ", %llu deleted", (unsigned long long)p->deleted);
-	log_event(LOG_MAILBOX_SYNCED, &ctx, "synced: %llu copied, %llu adopted, %llu left out%s%s", (unsigned long long)p->copied,
-		(unsigned long long)p->adopted, (unsigned long long)p->left_out, flags, deleted);
+	if (p->not_selected > 0)
+		snprintf(not_selected, sizeof(not_selected), ", %llu not selected", (unsigned long long)p->not_selected);
+	log_event(LOG_MAILBOX_SYNCED, &ctx, "synced: %llu copied, %llu adopted, %llu left out%s%s%s", (unsigned long long)p->copied,
+		(unsigned long long)p->adopted, (unsigned long long)p->left_out, not_selected, flags, deleted);
 }
 
 void say_paused(const struct sched *s, const struct entry *en)

@@ -17,6 +17,9 @@ static unsigned status_items(const struct survey *s, struct peer *p)
 
 	if (s->side == SOURCE && peer_has(p, CAP_CONDSTORE))
 		items |= FS_HIGHESTMODSEQ;
+	/* Without a number among the capabilities each folder has its own (RFC 7889 section 3). */
+	if (s->side == TARGET && peer_has(p, CAP_APPENDLIMIT))
+		items |= FS_APPENDLIMIT;
 	if (s->sizes && (peer_has(p, CAP_STATUS_SIZE) || peer_has(p, CAP_IMAP4REV2)))
 		items |= FS_SIZE;
 	return items;
@@ -141,6 +144,7 @@ static void add_status(struct survey *s, const struct session_event *ev)
 	f->uidvalidity = st->uidvalidity;
 	f->size = st->size;
 	f->modseq = (st->has & FS_HIGHESTMODSEQ) != 0 ? st->highestmodseq : 0;
+	f->append_limit = (st->has & FS_APPENDLIMIT) != 0 ? st->append_limit : UINT64_MAX;
 }
 
 static int add_namespace(struct survey *s, const struct resp_namespace *ns)

@@ -17,6 +17,7 @@ struct survey_folder {
 	uint32_t messages, uidnext, uidvalidity;
 	uint64_t modseq;     /* HIGHESTMODSEQ; 0: it has not told */
 	uint64_t size;       /* bytes of all messages, with FS_SIZE in `has` */
+	uint64_t append_limit; /* bytes, by FS_APPENDLIMIT; UINT64_MAX: none */
 	char refused[160];   /* the server's words when STATUS was refused; "" else */
 };
 

@@ -251,12 +251,32 @@ static void explain_batch(void *arg, const char *source_uids, const char *target
 	}
 }
 
+static void explain_not_selected(struct explaining *x, const struct ledger_skip *s)
+{
+	struct uidset uids = { 0 };
+
+	if (x->valid[SOURCE] && uidset_parse(&uids, span_str(s->uids)) == 0)
+		for (size_t i = 0; i < x->v->diff_n && x->err == 0; i++) {
+			struct verify_diff *d = &x->v->diff[i];
+
+			if (d->kind != VERIFY_MISSING || !uidset_has(&uids, d->uid[SOURCE]))
+				continue;
+			d->kind = VERIFY_LEFT_OUT;
+			say(x, d, s->reason);
+		}
+	uidset_done(&uids);
+}
+
 static void explain_skip(void *arg, const struct ledger_skip *s)
 {
 	struct explaining *x = arg;
 	struct verify *v = x->v;
 	struct verify_diff *d = find(v, SOURCE, s->uid);
 
+	if (s->kind == SKIP_NOT_SELECTED) {
+		explain_not_selected(x, s);
+		return;
+	}
 	if (s->uid == 0 && s->kind == SKIP_LEFT_OUT && v->folder.absent) {
 		/* The folder as a whole. */
 		for (size_t i = 0; i < v->diff_n && x->err == 0; i++) {

@@ -51,9 +51,11 @@ int work_add(struct work_queue *q, struct folder *f, enum work_round round)
 	if (t->list)
 		return 0;
 	/* What is new since the last pass is scanned, too: only then is it known whether all of it came. */
-	t->careful = f->careful || f->row.source_next != 1;
+	t->careful = f->careful || f->row.source_next != 1 || f->judged;
 	t->marks = true;
 	t->next = f->row.source_next;
+	t->top = t->last;
+	t->down = round == ROUND_FIRST && f->newest_first && !f->careful;
 	return 0;
 }
 
@@ -109,7 +111,7 @@ static bool split(struct pass *p, const struct lane *l, struct work *ret)
 	*ret = *most;
 	ret->next = mid + 1;
 	ret->marks = ret->examined = false;
-	most->last = mid;
+	most->last = most->top = mid;
 	f->rounds++;
 	return true;
 }

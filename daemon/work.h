@@ -30,6 +30,9 @@ struct work {
 	bool list;             /* only asked which UIDs there are */
 	bool marks;            /* all below it is done or sent before: it moves source_next */
 	uint32_t next, last;   /* UIDs not yet asked for; next > last: none */
+	bool down;             /* from last to next: the newest first */
+	uint32_t width;        /* down: so many UIDs at a time at most, since more messages were found than the folder's density says; 0: any */
+	uint32_t top;          /* down: all from next to it will have come in the end, in this piece */
 };
 
 struct work_queue {

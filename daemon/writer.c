@@ -20,6 +20,7 @@ void writer_init(struct writer *w)
 	*w = (struct writer){ 0 };
 	buf_init(&w->texts, 4u << 20);
 	buf_init(&w->wire, 1u << 20);
+	buf_init(&w->flags, 1u << 20);
 }
 
 void writer_done(struct writer *w)
@@ -29,6 +30,7 @@ void writer_done(struct writer *w)
 	batch_done(&w->pending);
 	buf_done(&w->texts);
 	buf_done(&w->wire);
+	buf_done(&w->flags);
 }
 
 static struct session *target_session(struct lane *l)
@@ -263,6 +265,8 @@ static void window_refused(struct lane *l, struct window *win, const struct sess
 		return;
 	}
 	uid = uidset_at(&win->batch.source, 0);
+	if (why.radius == RADIUS_MESSAGE && win->batch.messages == 1 && writer_try_otherwise(l, win, &why))
+		return;
 	if (why.radius == RADIUS_MESSAGE && win->batch.messages == 1) {
 		pass_leave_out_message(l->pass, f, uid, why.text);
 		return;
@@ -339,6 +343,7 @@ static void on_append_done(struct lane *l, const struct session_event *ev)
 	}
 	if (ok) {
 		take_uids(l, win, &ev->resp.status);
+		pass_tell_losses(l->pass, win->folder, &win->batch.source);
 		record(l, win);
 	} else {
 		window_refused(l, win, ev);
@@ -379,13 +384,14 @@ static bool message_begin(struct lane *l, struct relay_item *h)
 {
 	struct writer *w = &l->writer;
 	uint32_t most = h->size > WINDOW_MESSAGE ? 1 : h->most != 0 ? h->most : window_most(h->folder);
-	struct append_message m = { .flags = relay_flags(&l->relay), .date = relay_date(&l->relay), .size = h->size };
+	struct append_message m = { .date = relay_date(&l->relay), .size = h->size, .binary = uidset_has(&h->folder->binary, h->uid) };
+	bool ready = (!h->folder->creating || h->folder->creator == l) && writer_flags_ready(l, h->folder, relay_flags(&l->relay));
 
 	if (w->open != NULL && (most != w->open->most || w->open->folder != h->folder || window_is_full(l, w->open) || writer_has_requests(l)))
 		window_end(l);
 	if (l->pass->step == PASS_ENDED || (w->open == NULL && !writer_send_requests(l)))
 		return false;
-	if (!may_begin(l, h))
+	if (!ready || !may_begin(l, h) || writer_failed(l, writer_flags(l, h->folder, h->uid, relay_flags(&l->relay), &m.flags)))
 		return false;
 	if (w->open == NULL) {
 		if (w->n == WRITER_WINDOWS || w->under_way >= flow_window(&w->flow, UNDER_WAY_LEAST, UNDER_WAY_MOST))
@@ -406,6 +412,7 @@ static bool message_begin(struct lane *l, struct relay_item *h)
 static bool message_send(struct lane *l, struct relay_item *h)
 {
 	struct writer *w = &l->writer;
+	struct span flags;
 
 	peer_flush(l->peer[TARGET]);
 	while (h->left != 0) {
@@ -428,7 +435,8 @@ static bool message_send(struct lane *l, struct relay_item *h)
 		w->draining_refused = false;
 		w->open = NULL;
 	} else {
-		if (writer_failed(l, batch_add(&w->open->batch, h->uid, relay_flags(&l->relay), h->size)))
+		if (writer_failed(l, writer_flags(l, h->folder, h->uid, relay_flags(&l->relay), &flags)) ||
+			writer_failed(l, batch_add(&w->open->batch, h->uid, flags, h->size)))
 			return false;
 		w->under_way += h->size;
 	}

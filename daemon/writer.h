@@ -10,6 +10,7 @@
 
 #include "batch.h"
 #include "flow.h"
+#include "outcome.h"
 #include "peer.h"
 
 struct lane;
@@ -51,7 +52,7 @@ struct writer {
 	unsigned wishes;          /* of folders: lookup_wanted, status_wanted, create_wanted */
 	uint32_t mark;            /* all source UIDs of mark_folder below it have come here */
 	struct folder *mark_folder;
-	struct buf texts, wire;
+	struct buf texts, wire, flags;
 };
 
 void writer_init(struct writer *w);
@@ -79,5 +80,15 @@ void writer_record(struct lane *l, struct folder *f, struct batch *b, uint32_t n
 void writer_wish(struct lane *l, struct folder *f, bool *wish);
 void writer_on_folder(struct lane *l, const struct session_event *ev);
 bool writer_failed(struct lane *l, int err); /* fails the pass when err is not 0; returns err != 0 */
+
+/* writer_flags.c: what the target does not keep is not sent. */
+/* False: it must be asked first, and that is wished. */
+bool writer_flags_ready(struct lane *l, struct folder *f, struct span flags);
+/* What is left of the flags of this message; lives until the next call. What is not sent is noted. 0 or PROTO_ERR_*. */
+int writer_flags(struct lane *l, struct folder *f, uint32_t uid, struct span flags, struct span *ret);
+bool writer_send_flags(struct lane *l, size_t i);
+void writer_on_flags(struct lane *l, const struct session_event *ev);
+/* writer_refusal.c: the message of this window was refused, alone. True: it will be sent in another form. */
+bool writer_try_otherwise(struct lane *l, struct window *win, const struct outcome *why);
 
 #endif

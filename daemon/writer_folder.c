@@ -123,7 +123,7 @@ void writer_wish(struct lane *l, struct folder *f, bool *wish)
 	if (*wish)
 		return;
 	/* One lane has all that is wished for a folder. */
-	if (!f->create_wanted && !f->status_wanted && !f->lookup_wanted)
+	if (!f->create_wanted && !f->status_wanted && !f->lookup_wanted && !f->flags_wanted)
 		f->wisher = l;
 	f->wisher->writer.wishes++;
 	*wish = true;
@@ -152,6 +152,11 @@ static bool send_wishes(struct lane *l)
 		if (f->status_wanted) {
 			granted(l, &f->status_wanted);
 			if (!send_status(l, i))
+				return false;
+		}
+		if (f->flags_wanted) {
+			granted(l, &f->flags_wanted);
+			if (!writer_send_flags(l, i))
 				return false;
 		}
 		if (f->lookup_wanted && w->looking == NULL) {
@@ -296,7 +301,8 @@ static void folder_close(struct lane *l, struct folder *f)
  * meanwhile, or lost on the way? The source is asked, once, which it has. */
 static bool is_short(struct folder *f)
 {
-	if (f->counted_again)
+	/* What was scanned was counted, and not all of it is wanted. */
+	if (f->judged || f->counted_again)
 		return false;
 	if (!f->uncounted && (f->row.source_next != 1 || uidset_count(&f->delivered) + uidset_count(&f->recorded) >= f->messages))
 		return false;
@@ -354,6 +360,8 @@ void writer_on_folder(struct lane *l, const struct session_event *ev)
 			doubt_on_body(l, TARGET, ev);
 	} else if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FETCH) {
 		on_suspect(l, &ev->resp.fetch);
+	} else if (ev->kind == EVENT_RESPONSE && ev->tag != 0 && ev->command == CMD_SELECT) {
+		writer_on_flags(l, ev);
 	} else if (ev->kind == EVENT_RESPONSE && ev->resp.kind == RESP_FOLDER_STATUS && ev->tag != 0 &&
 		ev->command == CMD_STATUS) {
 		on_target_status(&l->pass->folder[ev->user], &ev->resp.folder_status);
@@ -367,6 +375,9 @@ void writer_on_folder(struct lane *l, const struct session_event *ev)
 			break;
 		case CMD_STATUS:
 			on_status_done(l, ev);
+			break;
+		case CMD_SELECT:
+			writer_on_flags(l, ev);
 			break;
 		case CMD_EXAMINE:
 		case CMD_UID_FETCH:

@@ -152,26 +152,129 @@ static int64_t local_of(int64_t instant, int zone)
 	return instant + shift;
 }
 
+struct calendar {
+	unsigned year, month, day; /* month from 0 */
+	unsigned second;           /* of the day */
+};
+
+static struct calendar calendar_of(int64_t instant, int zone)
+{
+	int64_t since = local_of(instant, zone) - local_min, days = since / DAY;
+	struct calendar c = { .year = (unsigned)(days / 366), .second = (unsigned)(since % DAY) };
+
+	while (days_before(c.year + 1) <= days)
+		c.year++;
+	days -= days_before(c.year);
+	while (days >= days_of(c.year, c.month))
+		days -= days_of(c.year, c.month++);
+	c.day = (unsigned)days + 1;
+	return c;
+}
+
+uint32_t date_day(struct date d)
+{
+	struct calendar c = calendar_of(d.instant, d.zone);
+
+	return (c.year * 100 + c.month + 1) * 100 + c.day;
+}
+
 void date_print(struct date d, char ret[DATE_TEXT])
 {
 	int zone = d.zone > ZONE_MAX ? ZONE_MAX : d.zone < -ZONE_MAX ? -ZONE_MAX : d.zone;
-	int64_t since = local_of(d.instant, zone) - local_min;
-	int64_t days = since / DAY;
-	unsigned second = (unsigned)(since % DAY), away = (unsigned)(zone < 0 ? -zone : zone);
-	unsigned year = (unsigned)(days / 366), month = 0;
+	struct calendar c = calendar_of(d.instant, zone);
+	unsigned away = (unsigned)(zone < 0 ? -zone : zone);
 
-	while (days_before(year + 1) <= days)
-		year++;
-	days -= days_before(year);
-	while (days >= days_of(year, month))
-		days -= days_of(year, month++);
 	memcpy(ret, "dd-Mon-yyyy hh:mm:ss +zone", DATE_TEXT);
-	put_digits(ret, (unsigned)days + 1, 2);
-	memcpy(ret + 3, month_names[month], 3);
-	put_digits(ret + 7, year, 4);
-	put_digits(ret + 12, second / 3600, 2);
-	put_digits(ret + 15, second / 60 % 60, 2);
-	put_digits(ret + 18, second % 60, 2);
+	put_digits(ret, c.day, 2);
+	memcpy(ret + 3, month_names[c.month], 3);
+	put_digits(ret + 7, c.year, 4);
+	put_digits(ret + 12, c.second / 3600, 2);
+	put_digits(ret + 15, c.second / 60 % 60, 2);
+	put_digits(ret + 18, c.second % 60, 2);
 	ret[21] = zone < 0 ? '-' : '+';
 	put_digits(ret + 22, away / 60 * 100 + away % 60, 4);
+}
+
+/* Headers. */
+
+static void skip_blanks(struct span text, size_t *at)
+{
+	while (*at < text.n && (text.p[*at] == ' ' || text.p[*at] == '\t'))
+		++*at;
+}
+
+/* RFC 5322 section 4.3: two and three digits of obsolete years. */
+static bool take_any_year(struct span text, size_t *at, unsigned *ret)
+{
+	if (take_digits(text, at, 4, ret))
+		return true;
+	if (take_digits(text, at, 3, ret)) {
+		*ret += 1900;
+		return true;
+	}
+	if (!take_digits(text, at, 2, ret))
+		return false;
+	*ret += *ret < 50 ? 2000 : 1900;
+	return true;
+}
+
+static bool take_hour(struct span text, size_t *at, int64_t *ret)
+{
+	unsigned hour, minute, second = 0;
+
+	if ((!take_digits(text, at, 2, &hour) && !take_digits(text, at, 1, &hour)) || !take_char(text, at, ':') ||
+		!take_digits(text, at, 2, &minute))
+		return false;
+	if (take_char(text, at, ':') && !take_digits(text, at, 2, &second))
+		return false;
+	if (hour > 23 || minute > 59 || second > 60)
+		return false;
+	*ret = (int64_t)hour * 3600 + minute * 60 + second;
+	return true;
+}
+
+/* Names that are not of North America say nothing (RFC 5322 section 4.3). */
+static int16_t named_zone(struct span name)
+{
+	static const struct {
+		const char *name;
+		int hours;
+	} zones[] = { { "EST", -5 }, { "EDT", -4 }, { "CST", -6 }, { "CDT", -5 }, { "MST", -7 }, { "MDT", -6 }, { "PST", -8 }, { "PDT", -7 } };
+
+	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++)
+		if (span_starts_nocase(name, span_str(zones[i].name)))
+			return (int16_t)(zones[i].hours * 60);
+	return 0;
+}
+
+bool date_parse_header(struct span text, struct date *ret)
+{
+	size_t at = 0, comma = span_find(text, ',');
+	unsigned day, month, year;
+	int64_t days, seconds;
+	int16_t zone;
+
+	if (comma != SIZE_MAX)
+		at = comma + 1;
+	skip_blanks(text, &at);
+	if (!take_digits(text, &at, 2, &day) && !take_digits(text, &at, 1, &day))
+		return false;
+	skip_blanks(text, &at);
+	if (!take_month(text, &at, &month))
+		return false;
+	skip_blanks(text, &at);
+	if (!take_any_year(text, &at, &year) || day < 1 || day > days_of(year, month))
+		return false;
+	skip_blanks(text, &at);
+	if (!take_hour(text, &at, &seconds))
+		return false;
+	skip_blanks(text, &at);
+	if (!take_zone(text, &at, &zone))
+		zone = named_zone(span_from(text, at));
+	days = days_before(year) + day - 1;
+	for (unsigned i = 0; i < month; i++)
+		days += days_of(year, i);
+	ret->instant = local_min + days * DAY + seconds - zone * 60;
+	ret->zone = zone;
+	return true;
 }

@@ -133,10 +133,16 @@ static int date_item_parse(struct lexer *l, struct resp_fetch *ret)
 	return 0;
 }
 
+/* NIL, which no RFC has, is not told. */
 static int size_parse(struct lexer *l, struct resp_fetch *ret)
 {
-	int err = lexer_u64(l, &ret->announced_size);
+	struct token t;
+	int err = lexer_peek(l, &t);
 
+	if (err == 0 && t.kind == TOKEN_NIL)
+		return lexer_expect(l, TOKEN_NIL);
+	if (err == 0)
+		err = lexer_u64(l, &ret->announced_size);
 	if (err == 0)
 		ret->has |= FETCH_SIZE;
 	return err;

@@ -72,6 +72,7 @@ class Folder:
     def __init__(self, name, uidvalidity, uidnext=1, attributes=(), subscribed=False):
         self.name, self.uidvalidity, self.attributes, self.subscribed = name, uidvalidity, list(attributes), subscribed
         self.messages, self.uidnext, self.modseq = [], uidnext, 1
+        self.append_limit = None  # what STATUS tells of it; None: it does not
 
     def touch(self, *messages):
         """They changed: with CONDSTORE (RFC 7162) it shows. An expunge does not, as at servers without QRESYNC."""
@@ -90,7 +91,7 @@ class Folder:
     def item(self, name):
         return {"MESSAGES": len(self.messages), "RECENT": 0, "UIDNEXT": self.uidnext, "UIDVALIDITY": self.uidvalidity, "HIGHESTMODSEQ": self.modseq,
                 "UNSEEN": sum("\\Seen" not in m.flags for m in self.messages),
-                "SIZE": sum(m.size for m in self.messages)}.get(name)
+                "APPENDLIMIT": self.append_limit, "SIZE": sum(m.size for m in self.messages)}.get(name)
 
 
 class Box:
@@ -540,6 +541,7 @@ class Session:
                 await self.c.send(b"+ go on\r\n")
             flags = [f.decode() for f in words.pop(0)] if words and isinstance(words[0], list) else []
             message = Message(0, size=size, flags=flags, date=words[0].decode() if words else "")
+            message.binary = literal[0].startswith(b"~")
             await self.receive(message, name)
             if self.box.append_answer and not refusal:
                 refusal = self.box.append_answer(self.box.appends, message)

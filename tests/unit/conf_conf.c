@@ -312,6 +312,13 @@ Test(conf_conf, values)
 	      "3: allow_plaintext is \"maybe\"; it must be true or false");
 	fails("server a {\n\ncompress = o }", "3: compress is \"o\"; it must be auto, on or off");
 	fails("server a {\n\ncompress = offf }", "3: compress is \"offf\"; it must be auto, on or off");
+	fails(SERVERS "migration m {\n since = \"2020-02-30\" }", "4: since is \"2020-02-30\"; it must be a day like \"2020-01-31\"");
+	fails(SERVERS "migration m {\n repair = \"newlines, all\" }", "4: repair is \"newlines, all\"; it must be some of the words newlines nul lines end, or off");
+	fails(SERVERS "migration m {\n repair = \"nul off\" }", "4: repair is \"nul off\"; it must be some of the words newlines nul lines end, or off");
+	fails(SERVERS "migration m {\n repair = \"off nul\" }", "4: repair is \"off nul\"; it must be some of the words newlines nul lines end, or off");
+	fails(SERVERS "migration m {\n repair = \", \" }", "4: repair is \", \"; it must be some of the words newlines nul lines end, or off");
+	fails(SERVERS "migration m {\n max_size = 1 }", "4: max_size is \"1\", a number without a unit; it must be a number with one of the "
+	      "units K M G, like \"10M\"");
 	fails("server a { url = \"imaps://ann:secret@a\" }", "1: url has a password in it, where "
 	      "others can see it; passwords go into the environment, a password file or the mailbox list");
 	fails("server a { url = \"imaps://ann@a\" }", "1: url names a user; leave USER@ out, "
@@ -497,7 +504,7 @@ Test(conf_docs, sample_can_be_read)
 	put(list, "", 0, 0600);
 	cr_expect(conf_load(path, &conf, &err) == 0, "%s", err.text);
 	cr_expect(conf && conf->migration_n == 1 && conf->server_n == 2);
-	cr_expect(conf && conf_overrides(conf, NULL, NULL) == 4); /* map, include, exclude, prefix */
+	cr_expect(conf && conf_overrides(conf, NULL, NULL) == 8); /* map, include, exclude, prefix, max_size, since, before, repair */
 	cr_expect(conf && conf->migrations[0].map.n == 2 && conf->migrations[0].exclude.n == 2);
 	conf_free(&conf);
 	unlink(path);

@@ -55,6 +55,48 @@ Test(conf_value, duration)
 		       "is \"9223372036854775807d\", which is too large; " DURATION);
 }
 
+static void day_gives(const char *text, int rc, int64_t right)
+{
+	struct conf_error err = { "" };
+	int64_t day = -7;
+	char again[16];
+
+	cr_expect_eq(conf_value_date(text, &day, &err), rc, "%s: %s", text, err.text);
+	cr_expect_eq(day, rc == 0 ? right : -7, "%s: %lld", text, (long long)day);
+	if (rc == 0) {
+		conf_value_print_date(day, again, sizeof(again));
+		cr_expect_str_eq(again, text);
+	} else {
+		cr_expect_not_null(strstr(err.text, "it must be a day like \"2020-01-31\""), "%s", err.text);
+	}
+}
+
+Test(conf_value, day)
+{
+	char text[16];
+
+	day_gives("2020-01-31", 0, 20200131);
+	day_gives("0001-01-01", 0, 10101);
+	day_gives("9999-12-31", 0, 99991231);
+	day_gives("2020-02-29", 0, 20200229);
+	day_gives("2000-02-29", 0, 20000229);
+	day_gives("1900-02-29", -1, 0);
+	day_gives("2021-02-29", -1, 0);
+	day_gives("2020-04-31", -1, 0);
+	day_gives("2020-13-01", -1, 0);
+	day_gives("2020-00-01", -1, 0);
+	day_gives("2020-01-00", -1, 0);
+	day_gives("0000-01-01", -1, 0);
+	day_gives("2020-1-1", -1, 0);
+	day_gives("2020-01-01 ", -1, 0);
+	day_gives("2020/01/01", -1, 0);
+	day_gives("20200101", -1, 0);
+	day_gives("yesterday.", -1, 0);
+	day_gives("", -1, 0);
+	conf_value_print_date(0, text, sizeof(text));
+	cr_expect_str_eq(text, "");
+}
+
 static void size_gives(const char *text, int rc, int64_t right, const char *words)
 {
 	struct conf_error err = { "" };

@@ -25,7 +25,7 @@ static size_t last_n;
 static int64_t last_id;
 static struct ledger_mailbox mailbox[MAX];
 static struct ledger_folder folder[MAX];
-static char text[2][MAX][512];
+static char text[3][MAX][512];
 
 static void path_set(char *path, const char *name)
 {
@@ -116,6 +116,7 @@ static void on_folders(void *arg, int err, const struct ledger_folder *rows, siz
 		folder[i] = rows[i];
 		folder[i].source_path = keep(0, i, rows[i].source_path);
 		folder[i].target_path = keep(1, i, rows[i].target_path);
+		folder[i].selection = keep(2, i, rows[i].selection);
 	}
 }
 
@@ -1134,11 +1135,11 @@ Test(daemon_ledger, a_newer_format_is_left_alone)
 	open_ledger();
 	add_mailbox("m/a");
 	ledger_close(&ledger);
-	sql("PRAGMA user_version = 7");
+	sql("PRAGMA user_version = 8");
 	refused(LEDGER_NEWER, "newer godwit");
 	cr_assert_not_null(strstr(failure.text, file));
-	cr_assert_not_null(strstr(failure.text, "version 7"));
-	sql("PRAGMA user_version = 6");
+	cr_assert_not_null(strstr(failure.text, "version 8"));
+	sql("PRAGMA user_version = 7");
 	open_ledger();
 	cr_assert_eq(add_mailbox("m/a"), 1);
 }
@@ -1187,7 +1188,7 @@ Test(daemon_ledger, a_ledger_of_the_first_version_is_kept)
 	sql_text("SELECT kind || size || internaldate || message_id || reason || folder FROM skips WHERE uid = 8", row, sizeof(row));
 	cr_expect_str_eq(row, "left out0<a@b>too big1");
 	sql_text("PRAGMA user_version", row, sizeof(row));
-	cr_expect_str_eq(row, "6");
+	cr_expect_str_eq(row, "7");
 	open_ledger(); /* not made anew once more */
 	cr_assert_eq(add_mailbox("m/a"), 1);
 	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 3);
@@ -1203,7 +1204,8 @@ Test(daemon_ledger, a_ledger_that_knows_no_orders_of_the_operator_learns_them)
 	    "ALTER TABLE folders DROP COLUMN open_floor; ALTER TABLE folders DROP COLUMN open_next;"
 	    "ALTER TABLE folders DROP COLUMN echo_floor; ALTER TABLE folders DROP COLUMN echo_next;"
 	    "ALTER TABLE folders DROP COLUMN echo_batch; ALTER TABLE folders DROP COLUMN echo_sends;"
-	    "ALTER TABLE folders DROP COLUMN echo_looks; PRAGMA user_version = 3");
+	    "ALTER TABLE folders DROP COLUMN echo_looks; "
+	    "ALTER TABLE skips DROP COLUMN messages; ALTER TABLE skips DROP COLUMN uids; ALTER TABLE folders DROP COLUMN selection; PRAGMA user_version = 3");
 	open_ledger();
 	cr_assert_eq(add_mailbox("m/a"), 1);
 	cr_expect(!mailbox[0].paused && !mailbox[0].finishing);
@@ -1217,6 +1219,46 @@ Test(daemon_ledger, a_ledger_that_knows_no_orders_of_the_operator_learns_them)
 		add_mailbox("m/a");
 		cr_expect(mailbox[0].paused == (i & 1) && mailbox[0].finishing == ((i & 2) != 0), "%d", i);
 	}
+}
+
+Test(daemon_ledger, what_is_not_selected_is_counted_in_rows_of_many)
+{
+	struct ledger_skip row = { .kind = SKIP_NOT_SELECTED, .mailbox = 1, .folder_path = "INBOX", .uid = 3, .message_id = "",
+		.internaldate = "", .messages = 40, .uids = "3:40,50:51", .reason = "old" };
+	struct ledger_folder one = { .mailbox = 1, .source_path = "INBOX", .target_path = "INBOX", .source_uidvalidity = 1, .selection = "since=20200101" };
+	char row_text[96];
+
+	open_ledger();
+	add_mailbox("m/a");
+	ledger_add_skips(ledger, &row, 1, NULL, NULL);
+	row.uid = 60;
+	row.messages = 2;
+	row.uids = "60:61";
+	ledger_add_skips(ledger, &row, 1, NULL, NULL);
+	add_skip(1, "INBOX", 9, "too big");
+	ledger_save_folder(ledger, &one, false, NULL, NULL);
+	reopen();
+	add_mailbox("m/a");
+	cr_expect_eq(mailbox[0].skips[SKIP_NOT_SELECTED], 42);
+	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 1);
+	/* A new look from a UID on. */
+	ledger_clear_skips(ledger, 1, "INBOX", 60, NULL, NULL);
+	add_mailbox("m/a");
+	cr_expect_eq(mailbox[0].skips[SKIP_NOT_SELECTED], 40);
+	ledger_close(&ledger);
+	sql_text("SELECT uid || ' ' || uids || ' ' || kind FROM skips WHERE messages = 40", row_text, sizeof(row_text));
+	cr_expect_str_eq(row_text, "3 3:40,50:51 not selected");
+	sql_text("SELECT selection FROM folders", row_text, sizeof(row_text));
+	cr_expect_str_eq(row_text, "since=20200101");
+	/* The version before knew nothing of it. */
+	sql("DELETE FROM skips WHERE kind = 'not selected';"
+	    "ALTER TABLE skips DROP COLUMN messages; ALTER TABLE skips DROP COLUMN uids; ALTER TABLE folders DROP COLUMN selection; PRAGMA user_version = 6");
+	open_ledger();
+	add_mailbox("m/a");
+	cr_expect_eq(mailbox[0].skips[SKIP_LEFT_OUT], 1);
+	ledger_close(&ledger);
+	sql_text("SELECT selection || messages || uids FROM folders, skips", row_text, sizeof(row_text));
+	cr_expect_str_eq(row_text, "1");
 }
 
 Test(daemon_ledger, what_was_left_out_gets_its_name_later)

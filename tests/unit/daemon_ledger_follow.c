@@ -205,7 +205,7 @@ Test(daemon_ledger_follow, a_ledger_of_the_version_before_learns_it)
 	cr_assert_eq(sqlite3_exec(db, "DROP TABLE follows; CREATE TABLE old AS SELECT id, folder, source_lo, source_hi, target_lo, target_hi,"
 		" source_uids, target_uids, flags FROM batches; DROP TABLE batches; ALTER TABLE old RENAME TO batches;"
 		" ALTER TABLE mailboxes DROP COLUMN paused; ALTER TABLE mailboxes DROP COLUMN finishing;"
-		WITHOUT_ECHOES " PRAGMA user_version = 2", NULL, NULL,
+		WITHOUT_ECHOES " ALTER TABLE skips DROP COLUMN messages; ALTER TABLE skips DROP COLUMN uids; ALTER TABLE folders DROP COLUMN selection; PRAGMA user_version = 2", NULL, NULL,
 		NULL), SQLITE_OK);
 	sqlite3_close(db);
 	open_ledger();
@@ -226,7 +226,7 @@ Test(daemon_ledger_follow, a_ledger_of_version_4_learns_what_is_tried)
 	snprintf(path, sizeof(path), "%s/ledger.sqlite", dir);
 	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
 	cr_assert_eq(sqlite3_exec(db, "ALTER TABLE follows DROP COLUMN tried; ALTER TABLE follows DROP COLUMN target_modseq;"
-		WITHOUT_ECHOES " PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
+		WITHOUT_ECHOES " ALTER TABLE skips DROP COLUMN messages; ALTER TABLE skips DROP COLUMN uids; ALTER TABLE folders DROP COLUMN selection; PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	open_ledger();
 	cr_expect_str_eq(known(), "> \\Seen=1;1:5>11:15 ; gone 4");

@@ -232,7 +232,7 @@ Test(daemon_ledger_read, a_newer_one_and_one_that_is_damaged)
 
 	sql("PRAGMA user_version = 77");
 	refused(LEDGER_NEWER, "newer godwit");
-	sql("PRAGMA user_version = 5"); /* and no tables */
+	sql("PRAGMA user_version = 6"); /* and no tables */
 	open_reader();
 	cr_expect_eq(ledger_read_mailboxes(reader, NULL, on_mailbox, NULL), LEDGER_FAILED);
 	cr_expect_not_null(strstr(ledger_reader_error(reader), "no such table"));

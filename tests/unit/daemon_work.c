@@ -110,3 +110,26 @@ Test(daemon_work, little_is_not_divided)
 	cr_assert(take(&w, 1) == NULL && !w.f.split);
 	work_done(&w.p.work);
 }
+
+Test(daemon_work, the_newest_first_and_shared)
+{
+	struct world w;
+	begin(&w);
+	w.f.newest_first = true;
+	cr_assert_eq(work_add(&w.p.work, &w.f, ROUND_FIRST), 0);
+	struct work *t = take(&w, 0);
+	cr_assert(t != NULL && t->down && t->top == 1000);
+	w.lane[0].reader.work.last = 800; /* what is above was asked for */
+	struct work *other = take(&w, 1);
+	cr_assert(other != NULL && other->down && other->next == 401 && other->last == 800 && !other->marks);
+	/* In the end all below is through, but not what the other has. */
+	cr_assert(t->last == 400 && t->top == 400 && t->marks);
+	work_done(&w.p.work);
+	/* With care, or for the second time: upwards. */
+	begin(&w);
+	w.f.newest_first = w.f.careful = true;
+	cr_assert_eq(work_add(&w.p.work, &w.f, ROUND_FIRST), 0);
+	t = take(&w, 0);
+	cr_assert(t != NULL && !t->down);
+	work_done(&w.p.work);
+}

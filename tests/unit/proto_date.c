@@ -98,6 +98,63 @@ Test(date, prints)
 	assert_prints(0, -1439, "31-Dec-1969 00:01:00 -2359");
 }
 
+static void assert_day(const char *text, uint32_t day)
+{
+	struct date d;
+
+	cr_assert(date_parse(span_str(text), &d), "%s", text);
+	cr_expect_eq(date_day(d), day, "%s: %u", text, date_day(d));
+}
+
+Test(date, day_in_its_own_zone)
+{
+	assert_day("31-Dec-2019 23:59:59 +0000", 20191231);
+	assert_day("01-Jan-2020 00:00:00 +0000", 20200101);
+	assert_day("01-Jan-2020 00:00:00 +1400", 20200101);
+	assert_day("31-Dec-2019 23:59:59 -1130", 20191231);
+	assert_day("29-Feb-2020 12:00:00 +0000", 20200229);
+	assert_day("31-Dec-1969 23:59:59 +0000", 19691231);
+	assert_day("01-Jan-0000 00:00:00 +0000", 101);
+	assert_day("31-Dec-9999 23:59:60 +0000", 99991231);
+	cr_expect_eq(date_day((struct date){ INT64_MAX, INT16_MAX }), 99991231);
+	cr_expect_eq(date_day((struct date){ INT64_MIN, INT16_MIN }), 101);
+}
+
+static void assert_header(const char *text, const char *printed)
+{
+	struct date d;
+	char got[DATE_TEXT];
+
+	cr_expect_eq(date_parse_header(span_str(text), &d), printed != NULL, "%s", text);
+	if (printed == NULL)
+		return;
+	date_print(d, got);
+	cr_expect_str_eq(got, printed);
+}
+
+Test(date, of_headers)
+{
+	assert_header("Wed, 17 Jul 1996 02:44:25 -0700 (PDT)", "17-Jul-1996 02:44:25 -0700");
+	assert_header("17 Jul 1996 02:44:25 -0700", "17-Jul-1996 02:44:25 -0700");
+	assert_header("Mon,1 jan 2020 9:05 +0545", "01-Jan-2020 09:05:00 +0545");
+	assert_header("  1 Jan 2020  09:05:60 GMT", "01-Jan-2020 09:06:00 +0000");
+	assert_header("1 Jan 49 00:00:00 EST", "01-Jan-2049 00:00:00 -0500");
+	assert_header("1 Jan 50 00:00:00 PDT", "01-Jan-1950 00:00:00 -0700");
+	assert_header("1 Jan 100 00:00:00 UT", "01-Jan-2000 00:00:00 +0000");
+	assert_header("29 Feb 2020 23:59:59", "29-Feb-2020 23:59:59 +0000");
+	assert_header("29 Feb 2021 23:59:59 +0000", NULL);
+	assert_header("0 Jan 2020 00:00:00 +0000", NULL);
+	assert_header("32 Jan 2020 00:00:00 +0000", NULL);
+	assert_header("1 Foo 2020 00:00:00 +0000", NULL);
+	assert_header("1 Jan 2020 24:00:00 +0000", NULL);
+	assert_header("1 Jan 2020 00:60:00 +0000", NULL);
+	assert_header("1 Jan 2020", NULL);
+	assert_header("1 Jan", NULL);
+	assert_header("Mon,", NULL);
+	assert_header("", NULL);
+	assert_header("yesterday", NULL);
+}
+
 Test(date, prints_clamped)
 {
 	assert_prints(-62167219200, 0, "01-Jan-0000 00:00:00 +0000");
