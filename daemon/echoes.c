@@ -192,7 +192,7 @@ static void find_in(const struct echoes_item *group, size_t n, uint32_t sends, s
 		const struct echoes_item *twin = told != 0 ? &group[i % told] : &group[n - 1 - i % (sent - told)];
 
 		ret[(*ret_n)++] = (struct echo){ .uid = group[sent + i].uid, .twin = twin->uid, .told = told != 0,
-			.source = told != 0 ? twin->source : group[i % (sent - told)].source };
+			.same = group, .same_n = told, .source = told != 0 ? twin->source : group[i % (sent - told)].source };
 	}
 }
 

@@ -32,6 +32,8 @@ struct echoes {
 struct echo {
 	uint32_t uid, twin, source; /* target UIDs, and the source UID that became `twin` */
 	bool told;                  /* which of the two is recorded */
+	const struct echoes_item *same; /* all that is recorded and the same, `twin` with it; valid until echoes_done() */
+	size_t same_n;
 };
 
 /* All zero is empty. */

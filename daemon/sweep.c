@@ -10,6 +10,9 @@
 
 #define NAME_ITEMS (FETCH_UID | FETCH_INTERNALDATE | FETCH_SIZE | FETCH_HEADER)
 
+/* Told by number: it may be one that was just said to be there. */
+static const char being_changed[] = "the folder is being changed by somebody else";
+
 static void next_folder(struct pass *p);
 static void go_on(struct pass *p);
 
@@ -26,7 +29,7 @@ static void forget_folder(struct sweep *s)
 	free(s->detail);
 	s->echo = NULL;
 	s->detail = NULL;
-	s->echo_n = s->detail_n = 0;
+	s->echo_n = s->detail_n = s->detail_size = 0;
 	s->failed = false;
 	for (int side = 0; side < SIDES; side++)
 		s->same[side] = s->in_body[side] = false;
@@ -204,6 +207,16 @@ static int ask_bodies(struct pass *p)
 	return err == 0 ? asking_fetch(source_session(p), &s->untold, FETCH_UID | FETCH_BODY, &s->pending) : err;
 }
 
+/* The echo, and what makes it one. Of the same group as the echo before it, it has that already. */
+static int want(struct sweep *s, const struct echo *e)
+{
+	int err = uidset_add(&s->wanted, e->uid);
+
+	for (size_t i = 0; i < e->same_n && err == 0 && (e == s->echo || e[-1].same != e->same); i++)
+		err = uidset_add(&s->wanted, e->same[i].uid);
+	return err;
+}
+
 static int ask_details(struct pass *p)
 {
 	struct sweep *s = &p->sweep;
@@ -211,12 +224,13 @@ static int ask_details(struct pass *p)
 
 	uidset_reset(&s->wanted);
 	for (size_t i = 0; i < s->echo_n && err == 0; i++) {
-		err = uidset_add(&s->wanted, s->echo[i].uid);
+		err = want(s, &s->echo[i]);
 		if (err == 0)
 			err = uidset_add(&s->wanted, s->echo[i].twin);
 	}
 	if (err == 0 && s->echo_n != 0) {
-		s->detail = calloc(2 * s->echo_n, sizeof(*s->detail));
+		s->detail_size = (size_t)uidset_count(&s->wanted);
+		s->detail = calloc(s->detail_size, sizeof(*s->detail));
 		err = s->detail == NULL ? PROTO_ERR_NOMEM : 0;
 	}
 	return err == 0 ? ask(p, SWEEP_TELLS, NAME_ITEMS | FETCH_FLAGS) : err;
@@ -242,15 +256,30 @@ static int begin_removal(struct pass *p)
 	return err;
 }
 
+/* Users go on working: what is not as it was a moment ago is left. */
+static int ask_again(struct pass *p)
+{
+	struct sweep *s = &p->sweep;
+	int err = 0;
+
+	uidset_reset(&s->wanted);
+	for (size_t i = 0; i < s->detail_n && err == 0; i++)
+		err = uidset_add(&s->wanted, s->detail[i].uid);
+	sweep_forget_flags(s);
+	return err == 0 ? ask(p, SWEEP_CHECKS, FETCH_UID | FETCH_FLAGS) : err;
+}
+
 static int expunge(struct pass *p)
 {
 	struct sweep *s = &p->sweep;
 	struct buf text;
 	size_t at = 0;
 	uint32_t tag;
-	int err = 0;
+	int err;
 
 	s->step = SWEEP_EXPUNGES;
+	uidset_reset(&s->removed);
+	err = s->objection == NULL ? sweep_choose(s) : 0;
 	buf_init(&text, ASKING_LINE * 2);
 	while (err == 0 && at < s->removed.n) {
 		buf_reset(&text);
@@ -285,6 +314,8 @@ static int advance(struct pass *p)
 	case SWEEP_TELLS:
 		return begin_removal(p);
 	case SWEEP_SELECTS:
+		return ask_again(p);
+	case SWEEP_CHECKS:
 		return expunge(p);
 	default:
 		return 0;
@@ -434,6 +465,10 @@ static int on_fetch(struct sweep *s, enum side side, const struct resp_fetch *m)
 	struct date date;
 	int err;
 
+	if (s->step == SWEEP_CHECKS && side == TARGET && (m->has & FETCH_UID) == 0)
+		s->objection = being_changed;
+	if (s->step == SWEEP_CHECKS)
+		return side == TARGET ? sweep_keep_flags(s, m) : 0;
 	if ((m->has & NAME_ITEMS) != NAME_ITEMS || !uidset_has(asked, m->uid) || !date_parse(m->internaldate, &date))
 		return 0;
 	if (s->step == SWEEP_TELLS)
@@ -487,7 +522,7 @@ static void on_done(struct pass *p, enum side side, const struct session_event *
 			pass_fail(p, &why);
 			return;
 		}
-		if (s->step == SWEEP_SELECTS || s->step == SWEEP_EXPUNGES) {
+		if (s->step >= SWEEP_SELECTS) {
 			snprintf(s->refusal, sizeof(s->refusal), "the target refused: %s", why.text);
 			s->objection = s->refusal;
 			uidset_reset(&s->removed);
@@ -522,6 +557,8 @@ void sweep_on(struct pass *p, enum side side, const struct session_event *ev)
 			skip(p, "the target's answer to SEARCH cannot be read");
 			err = 0;
 		}
+	} else if (ev->kind == EVENT_RESPONSE && (r->kind == RESP_EXPUNGE || r->kind == RESP_VANISHED) && s->step == SWEEP_CHECKS && side == TARGET) {
+		s->objection = being_changed;
 	} else if (ev->kind == EVENT_DONE && s->pending != 0) {
 		on_done(p, side, ev);
 	}

@@ -4,7 +4,7 @@
  * ledger knows which folders are to be swept, and from which UIDs on (struct ledger_echoes).
  *
  *   load what is recorded (ledger) -> which UIDs are there -> what the unrecorded ones are -> what was sent and looks like them -> the bytes of these
- *   -> their flags -> expunge -> save
+ *   -> their flags -> SELECT -> their flags once more -> expunge -> save
  *
  * One folder after the other, on the pass's first lane. What a target without UIDPLUS has stored is asked for on the source, too; there echoes are only told.
  */
@@ -31,6 +31,7 @@ enum sweep_step {
 	SWEEP_BODIES,
 	SWEEP_TELLS,
 	SWEEP_SELECTS,
+	SWEEP_CHECKS, /* UID FETCH */
 	SWEEP_EXPUNGES,
 	SWEEP_SAVES
 };
@@ -38,7 +39,7 @@ enum sweep_step {
 /* A message that is to be told of. Texts in the arena. */
 struct sweep_detail {
 	uint32_t uid;
-	const char *flags, *message_id, *date;
+	const char *flags, *message_id, *date; /* flags NULL: it is not there any more */
 	uint64_t size;
 };
 
@@ -61,8 +62,8 @@ struct sweep {
 	struct echo *echo;
 	size_t echo_n;
 	struct uidset removed;
-	struct sweep_detail *detail; /* room for two for each echo */
-	size_t detail_n;
+	struct sweep_detail *detail; /* of echoes, and of all that is recorded and the same */
+	size_t detail_n, detail_size;
 	struct arena texts;
 };
 
@@ -74,8 +75,12 @@ void sweep_on(struct pass *p, enum side side, const struct session_event *ev);
 /* sweep_tell.c */
 /* Keeps what is told of an echo or its twin. 0 or PROTO_ERR_*. */
 int sweep_keep_detail(struct sweep *s, const struct resp_fetch *m);
-/* The echoes that may be expunged: those that have no flag which their twin has not, into `removed`. 0 or PROTO_ERR_NOMEM. */
+/* The echoes that may be expunged, into `removed`: those that have no flag which their twin has not, while all that is recorded and the same is there to
+ * stay (no \Deleted). 0 or PROTO_ERR_NOMEM. */
 int sweep_choose(struct sweep *s);
+/* All that was told of flags is void; and what is told of them again. 0 or PROTO_ERR_*. */
+void sweep_forget_flags(struct sweep *s);
+int sweep_keep_flags(struct sweep *s, const struct resp_fetch *m);
 /* Log and ledger. */
 void sweep_tell(struct pass *p);
 

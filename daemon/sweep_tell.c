@@ -20,7 +20,7 @@ static const char *keep(struct sweep *s, struct span text)
 	return copy;
 }
 
-static const struct sweep_detail *detail_of(const struct sweep *s, uint32_t uid)
+static struct sweep_detail *detail_of(const struct sweep *s, uint32_t uid)
 {
 	for (size_t i = 0; i < s->detail_n; i++)
 		if (s->detail[i].uid == uid)
@@ -36,7 +36,7 @@ int sweep_keep_detail(struct sweep *s, const struct resp_fetch *m)
 	struct date when;
 	int err;
 
-	if (s->detail_n == 2 * s->echo_n || detail_of(s, m->uid) != NULL)
+	if (s->detail_n == s->detail_size || detail_of(s, m->uid) != NULL)
 		return 0;
 	buf_init(&text, 64u << 10);
 	err = flags_print(&text, &m->flags);
@@ -50,6 +50,27 @@ int sweep_keep_detail(struct sweep *s, const struct resp_fetch *m)
 	d->date = keep(s, span_str(date));
 	s->detail_n++;
 	return err == 0 && (d->flags == NULL || d->message_id == NULL || d->date == NULL) ? PROTO_ERR_NOMEM : err;
+}
+
+void sweep_forget_flags(struct sweep *s)
+{
+	for (size_t i = 0; i < s->detail_n; i++)
+		s->detail[i].flags = NULL;
+}
+
+int sweep_keep_flags(struct sweep *s, const struct resp_fetch *m)
+{
+	struct sweep_detail *d = (m->has & FETCH_UID) != 0 && (m->has & FETCH_FLAGS) != 0 ? detail_of(s, m->uid) : NULL;
+	struct buf text;
+	int err;
+
+	if (d == NULL)
+		return 0;
+	buf_init(&text, 64u << 10);
+	err = flags_print(&text, &m->flags);
+	d->flags = err == 0 ? keep(s, buf_span(&text)) : NULL;
+	buf_done(&text);
+	return err == 0 && d->flags == NULL ? PROTO_ERR_NOMEM : err;
 }
 
 static bool has_word(struct span text, struct span word)
@@ -67,10 +88,8 @@ static bool has_word(struct span text, struct span word)
 /* With the echo goes nothing that a user has set: its twin has all its flags. */
 static bool is_covered(const struct sweep_detail *echo, const struct sweep_detail *twin)
 {
-	struct span flags = echo != NULL && twin != NULL ? span_str(echo->flags) : SPAN_NONE;
+	struct span flags = span_str(echo->flags);
 
-	if (echo == NULL || twin == NULL)
-		return false;
 	while (flags.n != 0) {
 		size_t end = span_find(flags, ' ');
 		struct span flag = span_first(flags, end);
@@ -82,12 +101,37 @@ static bool is_covered(const struct sweep_detail *echo, const struct sweep_detai
 	return true;
 }
 
+static bool is_there(const struct sweep_detail *d)
+{
+	return d != NULL && d->flags != NULL;
+}
+
+/* Why this one must stay; NULL: it may go. What is marked \Deleted goes sooner or later, and then the echo is what the user has kept. */
+static const char *why_it_stays(const struct sweep *s, const struct echo *e)
+{
+	const struct sweep_detail *echo = detail_of(s, e->uid), *twin = detail_of(s, e->twin);
+
+	if (!e->told)
+		return "nobody knows which of them came first";
+	if (!is_there(echo))
+		return "one of them is not there any more";
+	for (size_t i = 0; i < e->same_n; i++) {
+		const struct sweep_detail *d = detail_of(s, e->same[i].uid);
+
+		if (!is_there(d))
+			return "one of them is not there any more";
+		if (has_word(span_str(d->flags), SPAN("\\Deleted")))
+			return "the other one is marked as deleted";
+	}
+	return is_covered(echo, twin) ? NULL : "it has flags that the other one has not";
+}
+
 int sweep_choose(struct sweep *s)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < s->echo_n && err == 0; i++)
-		if (s->echo[i].told && is_covered(detail_of(s, s->echo[i].uid), detail_of(s, s->echo[i].twin)))
+		if (why_it_stays(s, &s->echo[i]) == NULL)
 			err = uidset_add(&s->removed, s->echo[i].uid);
 	return err;
 }
@@ -110,8 +154,7 @@ static void tell_one(struct pass *p, struct folder *f, const struct echo *e)
 	else
 		snprintf(reason, sizeof(reason), "it is on the target twice: what was sent before a break landed late, as UID %u beside UID %u; "
 			"it stays: %s", (unsigned)e->uid, (unsigned)e->twin,
-			s->objection != NULL ? s->objection : !e->told ? "nobody knows which of them came first" :
-							"it has flags that the other one has not");
+			s->objection != NULL ? s->objection : why_it_stays(s, e));
 	row.reason = reason;
 	/* The report has it anyway. */
 	log_event(gone ? LOG_ECHO_REMOVED : f->row.echoes.looks == 1 ? LOG_ECHO_LEFT : LOG_ECHO, &ctx, "UID %u of the source (%s): %s", (unsigned)e->source, name, reason);

@@ -286,3 +286,62 @@ def test_without_UIDPLUS_by_now_nothing_is_removed(case):
     program = scene.run()
     assert echo.uid in scene.uids() and program.lines("it stays: .*UIDPLUS"), program.err
     assert not scene.changed()
+
+
+def twin_of(scene, number):
+    [twin] = [m for m in scene.inbox.messages if m.body == message(number, 300)]
+    return twin
+
+
+def kept(scene, echo, why):
+    """The echo is left, and told."""
+    program = scene.run()
+    assert echo.uid in scene.uids() and not scene.changed(), scene.servers[1].commands()
+    assert program.lines("as UID %d .*it stays: %s" % (echo.uid, why)), program.err
+
+
+def test_an_echo_whose_twin_is_marked_as_deleted_stays(case):
+    """The user saw it twice, and will be rid of one of them when the mail program purges."""
+    scene = Scene(case)
+    twin = twin_of(scene, 4)
+    twin.flags.append("\\Deleted")
+    kept(scene, scene.lands(4), "the other one is marked as deleted")
+    twin.flags.remove("\\Deleted")
+    before = scene.uids()
+    scene.run()
+    assert scene.uids() == before[:-1]
+
+
+def test_a_twin_that_goes_before_the_expunge_keeps_the_echo(case):
+    def mark(scene, twin):
+        twin.flags.append("\\Deleted")
+
+    def purge(scene, twin):
+        scene.inbox.messages.remove(twin)
+
+    for change, why in ((mark, "the other one is marked as deleted"), (purge, "one of them is not there any more")):
+        scene = Scene(case)
+        twins, echoes = [twin_of(scene, 3), twin_of(scene, 4)], [scene.lands(3, flags=["\\Flagged"]), scene.lands(4)]
+        scene.hook = lambda name, number, line: change(scene, twins.pop()) if name == "SELECT" and len(twins) == 2 else None
+        program = scene.run()
+        assert len(twins) == 1 and echoes[1].uid in scene.uids() and echoes[0].uid not in scene.uids(), program.err
+        assert program.lines("as UID %d .*it stays: %s" % (echoes[1].uid, why)), program.err
+        case.forget()
+
+
+def test_what_users_change_behind_the_check_keeps_the_echo(case):
+    for news in (b"* 5 EXPUNGE", b"* 5 FETCH (FLAGS (\\Deleted))"):
+        scene = Scene(case)
+        echo, opened = scene.lands(4), []
+
+        def change(name, _number, line):
+            if name == "SELECT":
+                opened.append(name)
+            return ("tell", news) if name == "UID FETCH" and opened else None
+
+        scene.hook = change
+        kept(scene, echo, "the folder is being changed by somebody else")
+        scene.hook = None
+        scene.run()
+        assert echo.uid not in scene.uids()
+        case.forget()

@@ -99,7 +99,8 @@ class Box:
 
     `users`: name -> password; None lets everybody in. `without`: capabilities not offered. `hook(name, number, line)` is
     called for each command, `number` counting those of that name over all connections from 1; it may return
-    ("answer", b"NO [UNAVAILABLE] ..."), ("cut",), ("reset",), ("stall",), ("delay", seconds), or None.
+    ("answer", b"NO [UNAVAILABLE] ..."), ("cut",), ("reset",), ("stall",), ("delay", seconds),
+    ("tell", b"* 5 EXPUNGE"), which comes before the answer, or None.
     `append_answer(number, message)`: called for every message appended, before it is stored; an answer such as
     b"NO [OVERQUOTA] full" refuses the whole command. `before_literal(number)`: the same, in place of the "+".
     `stop_reading_at`: in each literal, after so many bytes, nothing is read until `go_on()`.
@@ -198,6 +199,8 @@ class Session:
         elif answer and answer[0] == "answer":
             await self.c.send(tag + b" " + answer[1] + b"\r\n")
             return
+        elif answer and answer[0] == "tell":
+            await self.c.send(answer[1] + b"\r\n")
         elif answer:
             await getattr(self.c, answer[0])()
         if name == "APPEND":
