@@ -176,8 +176,8 @@ static bool is_same(const struct echoes_item *a, const struct echoes_item *b)
 	return a->read && b->read && identity_order(a->name, b->name) == 0 && identity_order(a->body, b->body) == 0;
 }
 
-/* Of n items that are the same: appends its echoes. */
-static void find_in(const struct echoes_item *group, size_t n, uint32_t sends, struct echo *ret, size_t *ret_n)
+/* Of n items that are the same: appends its echoes. `doubt`: so many of the strangers may be what was recorded. */
+static void find_in(const struct echoes_item *group, size_t n, uint64_t doubt, uint32_t sends, struct echo *ret, size_t *ret_n)
 {
 	size_t told = 0, sent = 0, over;
 
@@ -191,8 +191,29 @@ static void find_in(const struct echoes_item *group, size_t n, uint32_t sends, s
 	for (uint64_t i = 0; i < over && i < (uint64_t)sent * sends; i++) {
 		const struct echoes_item *twin = told != 0 ? &group[i % told] : &group[n - 1 - i % (sent - told)];
 
-		ret[(*ret_n)++] = (struct echo){ .uid = group[sent + i].uid, .twin = twin->uid, .told = told != 0,
+		ret[(*ret_n)++] = (struct echo){ .uid = group[sent + i].uid, .twin = twin->uid, .told = told != 0 && doubt < over && i < over - doubt,
 			.same = group, .same_n = told, .source = told != 0 ? twin->source : group[i % (sent - told)].source };
+	}
+}
+
+static size_t count_untold(const struct echoes_item *group, size_t n)
+{
+	size_t untold = 0;
+
+	for (size_t i = 0; i < n; i++)
+		untold += kind_of(&group[i]) == 1;
+	return untold;
+}
+
+/* Of n items with one name. */
+static void find_in_name(const struct echoes_item *named, size_t n, uint64_t lost, uint32_t sends, struct echo *ret, size_t *ret_n)
+{
+	size_t untold = count_untold(named, n);
+
+	for (size_t first = 0, next; first < n; first = next) {
+		for (next = first + 1; next < n && is_same(&named[next], &named[first]);)
+			next++;
+		find_in(&named[first], next - first, lost + untold - count_untold(&named[first], next - first), sends, ret, ret_n);
 	}
 }
 
@@ -206,9 +227,9 @@ int echoes_find(struct echoes *e, uint32_t sends, struct echo **ret, size_t *n)
 		return PROTO_ERR_NOMEM;
 	qsort(e->item, e->n, sizeof(*e->item), by_message);
 	for (size_t first = 0, next; first < e->n; first = next) {
-		for (next = first + 1; next < e->n && is_same(&e->item[next], &e->item[first]);)
+		for (next = first + 1; next < e->n && by_name(&e->item[next], &e->item[first]) == 0;)
 			next++;
-		find_in(&e->item[first], next - first, sends, *ret, n);
+		find_in_name(&e->item[first], next - first, e->lost, sends, *ret, n);
 	}
 	return 0;
 }

@@ -6,7 +6,8 @@
  * and of those that are the same there are never more than were sent in vain. Pure.
  *
  * Where the target did not tell the UIDs of what it stored, what was sent is among the strangers itself, and is known from the source: then as many of
- * them are no echoes.
+ * them are no echoes. So it is with what was told and is not where it was: a user may have moved it away and back again, under another UID. What the source
+ * does not have any more, or has with other bytes, may be any of the strangers: then as many of them are found, but not `told`.
  *
  *   echoes_add_stranger..., echoes_add_sent..., echoes_doubtful, echoes_add_body..., echoes_find
  */
@@ -18,7 +19,7 @@
 
 struct echoes_item {
 	struct identity name, body;
-	uint32_t uid, source; /* source 0: a stranger; uid 0: the target did not tell it */
+	uint32_t uid, source; /* source 0: a stranger; uid 0: the target did not tell it, or has it no more */
 	bool alike;           /* there is one of the other kind with its name */
 	bool read;            /* `body` is known */
 };
@@ -26,12 +27,13 @@ struct echoes_item {
 struct echoes {
 	struct echoes_item *item; /* strangers first, sorted by name once one was asked for; then what was sent and looks like one of them */
 	size_t n, size, strangers;
+	uint64_t lost; /* sent, and neither on the target nor on the source any more */
 	bool sorted;
 };
 
 struct echo {
 	uint32_t uid, twin, source; /* target UIDs, and the source UID that became `twin` */
-	bool told;                  /* which of the two is recorded */
+	bool told;                  /* which of the two is recorded, and that the other one is none that was recorded */
 	const struct echoes_item *same; /* all that is recorded and the same, `twin` with it; valid until echoes_done() */
 	size_t same_n;
 };

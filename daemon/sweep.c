@@ -194,11 +194,32 @@ static int ask_sent(struct pass *p)
 	return err == 0 ? asking_fetch(source_session(p), &s->untold, NAME_ITEMS, &s->pending) : err;
 }
 
+/* What was sent, and is not there any more, may be one of the strangers: the source says what it was. */
+static int ask_missing(struct pass *p)
+{
+	struct sweep *s = &p->sweep;
+	struct uidset_walk w = { 0 };
+	uint32_t uid, tag;
+	int err = 0;
+
+	s->step = SWEEP_MISSING;
+	s->echoes.lost = uidset_count(&s->untold);
+	uidset_reset(&s->untold);
+	while (err == 0 && (uid = uidset_walk(&s->wanted, &w)) != 0)
+		err = uidset_add(&s->untold, source_of(s, uid));
+	if (err != 0 || s->untold.n == 0)
+		return err;
+	err = session_folder(source_session(p), CMD_EXAMINE, folder_in_hand(p)->source_wire, false, &tag);
+	s->pending += err == 0;
+	return err == 0 ? asking_fetch(source_session(p), &s->untold, NAME_ITEMS, &s->pending) : err;
+}
+
 static int ask_bodies(struct pass *p)
 {
 	struct sweep *s = &p->sweep;
 	int err;
 
+	s->echoes.lost += uidset_count(&s->untold);
 	uidset_reset(&s->wanted);
 	uidset_reset(&s->untold);
 	err = echoes_doubtful(&s->echoes, &s->wanted, &s->untold);
@@ -308,6 +329,8 @@ static int advance(struct pass *p)
 	case SWEEP_STRANGERS:
 		return ask_sent(p);
 	case SWEEP_SENT:
+		return ask_missing(p);
+	case SWEEP_MISSING:
 		return ask_bodies(p);
 	case SWEEP_BODIES:
 		return ask_details(p);
@@ -473,7 +496,7 @@ static int on_fetch(struct sweep *s, enum side side, const struct resp_fetch *m)
 		return 0;
 	if (s->step == SWEEP_TELLS)
 		return side == TARGET && (m->has & FETCH_FLAGS) != 0 ? sweep_keep_detail(s, m) : 0;
-	if (s->step != SWEEP_STRANGERS && s->step != SWEEP_SENT)
+	if (s->step != SWEEP_STRANGERS && s->step != SWEEP_SENT && s->step != SWEEP_MISSING)
 		return 0;
 	/* Each once, however often it is told. */
 	err = uidset_remove_range(asked, m->uid, m->uid);

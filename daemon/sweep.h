@@ -26,8 +26,9 @@ enum sweep_step {
 	SWEEP_IDLE,
 	SWEEP_LOADS,
 	SWEEP_LISTS,    /* EXAMINE, UID SEARCH */
-	SWEEP_STRANGERS, /* UID FETCH, as the next four */
+	SWEEP_STRANGERS, /* UID FETCH, as the next five */
 	SWEEP_SENT,
+	SWEEP_MISSING,  /* on the source */
 	SWEEP_BODIES,
 	SWEEP_TELLS,
 	SWEEP_SELECTS,
@@ -55,7 +56,7 @@ struct sweep {
 	struct uidset recorded, there; /* target UIDs */
 	struct known sent;      /* what was recorded behind the break */
 	struct uidset wanted;   /* target UIDs that are asked for */
-	struct uidset untold;   /* source UIDs that are asked for: their target UIDs were not told */
+	struct uidset untold;   /* source UIDs that are asked for: their target UIDs were not told, or are not there any more */
 	struct echoes echoes;
 	struct body_digest *digest[SIDES];
 	bool in_body[SIDES];

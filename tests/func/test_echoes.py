@@ -14,11 +14,13 @@ LATER = "01-Feb-2020 03:04:06 +0000"
 class Scene:
     """Five messages; the connection breaks when `stored` of them are on the target and recorded. The others are sent again."""
 
-    def __init__(self, case, stored=2, repair=True, own=(), breaks=1, plus=True, **box):
+    def __init__(self, case, stored=2, repair=True, own=(), breaks=1, plus=True, copies=1, **box):
         self.case = case
         self.source = Box(first_uid=301)
         for number in range(5):
             self.source.folder("INBOX").add(body=message(number, 300), flags=["\\Flagged"] if number == 3 else [])
+        for _ in range(copies - 1):
+            self.source.folder("INBOX").add(body=message(4, 300))
         self.left = breaks
         self.hook = None
         self.target = Box(first_uid=70001, first_uidvalidity=555000, without=("MULTIAPPEND",) if plus else ("MULTIAPPEND", "UIDPLUS"), hook=self.on_command, **box)
@@ -29,7 +31,7 @@ class Scene:
         self.configure(repair)
         self.first = case.run("once").exits(0)
         assert self.left == 0 and self.first.lines("m/ann: .*cut|m/ann: .*closed|m/ann: .*broken|connection"), self.first.err
-        assert self.mail()[message(4, 300)] == max(1, len(own))
+        assert self.mail()[message(4, 300)] == max(copies, len(own))
 
     def configure(self, repair):
         self.case.pair(*self.servers, [login("ann")], {"repair_echoes": True} if repair else {}, settle="0s", login_retry_interval="10ms")
@@ -345,3 +347,35 @@ def test_what_users_change_behind_the_check_keeps_the_echo(case):
         scene.run()
         assert echo.uid not in scene.uids()
         case.forget()
+
+
+def moved_away_and_back(scene):
+    one = [m for m in scene.inbox.messages if m.body == message(4, 300)][0]
+    scene.inbox.messages.remove(one)
+    return scene.lands(4)
+
+
+def test_one_of_two_that_was_moved_away_and_back_stays(case):
+    scene = Scene(case, copies=2)
+    moved_away_and_back(scene)
+    scene.stays()
+
+
+def test_an_echo_beside_one_that_was_moved_away_and_back_goes_alone(case):
+    scene = Scene(case, copies=2)
+    moved_away_and_back(scene)
+    before = scene.uids()
+    scene.lands(4)
+    scene.run()
+    assert scene.uids() == before
+
+
+def test_one_that_was_moved_away_and_back_and_is_not_in_the_source_any_more_stays(case):
+    scene = Scene(case, copies=2)
+    back = moved_away_and_back(scene)
+    inbox = scene.source.folder("INBOX")
+    inbox.messages = [m for m in inbox.messages if m.body != message(4, 300)]
+    before = scene.uids()
+    program = scene.run()
+    assert scene.uids() == before and not scene.changed()
+    assert program.lines("as UID %d .*it stays: nobody knows" % back.uid), program.err

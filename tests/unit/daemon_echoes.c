@@ -31,6 +31,19 @@ static const char *found(struct echoes *e, uint32_t sends)
 	return text;
 }
 
+static bool is_told(struct echoes *e, uint32_t sends, size_t i)
+{
+	struct echo *echo;
+	size_t n;
+	bool told;
+
+	cr_assert_eq(echoes_find(e, sends, &echo, &n), 0);
+	cr_assert_lt(i, n);
+	told = echo[i].told;
+	free(echo);
+	return told;
+}
+
 static bool is_set(struct uidset *s, const char *uids)
 {
 	struct uidset wanted = { 0 };
@@ -163,6 +176,33 @@ Test(echoes, as_many_as_were_sent_and_not_told_are_none)
 	cr_expect_str_eq(found(&e, 1), "13=10/1001");
 	cr_expect_str_eq(found(&e, 2), "13=10/1001 12=10/1001");
 	cr_expect_str_eq(found(&e, 9), "13=10/1001 12=10/1001 11=10/1001");
+	echoes_done(&e);
+}
+
+/* One of two that were recorded is not there any more. */
+Test(echoes, one_that_was_moved_away_and_back_is_none)
+{
+	struct echoes e = { 0 };
+
+	cr_assert_eq(echoes_add_stranger(&e, 10, id(1)), 0);
+	cr_assert_eq(echoes_add_stranger(&e, 11, id(1)), 0);
+	cr_assert_eq(echoes_add_sent(&e, 5, 1005, id(1)), 0);
+	cr_assert_eq(echoes_add_sent(&e, 0, 1006, id(1)), 0);
+	cr_assert(doubts_of_both(&e, "5,10:11", "1006"));
+	for (uint32_t uid = 5; uid < 12; uid++)
+		echoes_add_body(&e, uid, id(100));
+	echoes_add_source_body(&e, 1006, id(100));
+	cr_expect_str_eq(found(&e, 2), "11=5/1005");
+	cr_expect(is_told(&e, 2, 0));
+	/* The source has other bytes by now. */
+	e.item[1].body = id(101);
+	cr_expect_str_eq(found(&e, 2), "11=5/1005 10=5/1005");
+	cr_expect(is_told(&e, 2, 0));
+	cr_expect_not(is_told(&e, 2, 1));
+	e.lost = 1;
+	cr_expect_not(is_told(&e, 2, 0));
+	e.lost = UINT32_MAX;
+	cr_expect_not(is_told(&e, 2, 0));
 	echoes_done(&e);
 }
 
