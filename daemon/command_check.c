@@ -32,6 +32,8 @@ static void note(struct check *check, uint32_t mailbox, enum side side, const st
 static void on_sched(void *owner, const struct sched_event *ev)
 {
 	struct check *check = owner;
+	if (ev->kind == SCHED_ENDED && ev->refusal != NULL)
+		note(check, ev->mailbox, ev->refusal->side, ev->refusal);
 	if (ev->kind != SCHED_ENDED || ev->object == NULL)
 		return;
 	for (int side = 0; side < SIDES; side++) {

@@ -74,6 +74,12 @@ enum limits_door limits_door(const struct limits *l, uint64_t now)
 	return now < l->down_until ? DOOR_DOWN : DOOR_PROBE;
 }
 
+void limits_doubt(struct limits *l)
+{
+	l->down = true;
+	l->down_until = 0;
+}
+
 void limits_hurry(struct limits *l)
 {
 	l->down_until = 0;

@@ -7,6 +7,9 @@
  * it; after that one at a time may probe it. A failed probe begins the next interval, any success ends the whole. A refused login is a
  * success of the server: it is there.
  *
+ * The same breaker serves for the login of an administrator, for whom a refused login is the failure: limits_doubt() lets it begin as if it were down,
+ * and due for a probe.
+ *
  * Logins: how many may be under way at once. Begins with LOGINS_FIRST, grows while logins are about as quick as the quickest of late, shrinks while
  * they are several times slower: more at once would only make each of them wait longer, and at last run out of time. A login that
  * fails says nothing.
@@ -58,6 +61,8 @@ void limits_login_over(struct limits *l);
 void limits_login_took(struct limits *l, uint64_t ms);
 
 enum limits_door limits_door(const struct limits *l, uint64_t now);
+/* Nothing is known yet: the first dial is a probe. */
+void limits_doubt(struct limits *l);
 /* Somebody knows better than the interval: when down, one may probe it now. */
 void limits_hurry(struct limits *l);
 /* DOOR_PROBE: the caller's dial is the probe, until limits_failed(probe), limits_succeeded(), or limits_probe_void() when it ended without an answer. */

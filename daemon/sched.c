@@ -55,6 +55,9 @@ uint32_t sched_add_server(struct sched *s, const struct endpoint *ep, uint32_t m
 	struct server *v = &s->servers[s->server_n];
 	*v = (struct server){ .endpoint = ep, .per_mailbox = 1 };
 	limits_init(&v->limits, ep->server, max_connections);
+	limits_init(&v->admin, ep->server, max_connections);
+	if (ep->admin_user != NULL)
+		limits_doubt(&v->admin);
 	return s->server_n++;
 }
 
@@ -226,6 +229,7 @@ static void active_up(struct active *a, enum side side)
 		en->doubt = 0;
 	if (limits_succeeded(l))
 		say_server_up(l);
+	admin_accepted(a, side);
 	if (s->stopping)
 		return;
 	if (!a->permit[SOURCE] || !a->permit[TARGET]) {

@@ -67,6 +67,7 @@ struct sched_event {
 	uint32_t mailbox;              /* SCHED_ENDED */
 	const struct mailbox *object;  /* the same, before it is freed; NULL when it ended without being dialled */
 	const struct outcome *outcome; /* the same; NULL as above */
+	const struct outcome *refusal; /* why it was not dialled; NULL when it was */
 	const char *words;             /* SCHED_BROKEN; SCHED_ENDED: the reason, "" for none */
 };
 

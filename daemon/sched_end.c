@@ -51,12 +51,13 @@ static void entry_count(struct sched *s, uint32_t e, const struct outcome *o, bo
 
 void entry_refuse(struct sched *s, uint32_t e, enum side side)
 {
-	const struct limits *l = &s->servers[s->migrations[s->entries[e].migration].server[side]].limits;
+	const struct server *server = &s->servers[s->migrations[s->entries[e].migration].server[side]];
+	bool admin = s->mode == SCHED_CHECK || limits_door(&server->limits, s->clock.now(s->clock.arg)) != DOOR_DOWN;
 	struct outcome o = { .radius = RADIUS_SERVER, .heal = HEAL_TIME, .at = AT_LOGIN, .side = side,
-		.fault = CONN_FAULT_CONNECT };
-	snprintf(o.text, sizeof(o.text), "%s", l->words);
+		.fault = admin ? CONN_FAULT_LOGIN : CONN_FAULT_CONNECT, .refused = admin };
+	snprintf(o.text, sizeof(o.text), "%s", admin ? server->admin.words : server->limits.words);
 	entry_count(s, e, &o, true);
-	sched_tell(s, &(struct sched_event){ .kind = SCHED_ENDED, .mailbox = e, .words = sched_reason(s, e) });
+	sched_tell(s, &(struct sched_event){ .kind = SCHED_ENDED, .mailbox = e, .refusal = &o, .words = sched_reason(s, e) });
 }
 
 /* Somebody is logged in there: a login that is not answered is that mailbox's trouble, not the server's. */
@@ -106,10 +107,70 @@ void probe_over(struct active *a, const struct server *server)
 			a->probe[side] = false;
 }
 
+static void vouched(struct active *a, const struct server *server)
+{
+	for (int side = 0; side < SIDES; side++)
+		if (active_server(a, (enum side)side) == server)
+			a->vouches[side] = false;
+}
+
+void admin_accepted(struct active *a, enum side side)
+{
+	struct server *server = active_server(a, side);
+	if (server->endpoint->admin_user == NULL)
+		return;
+	a->s->entries[a->entry].barred = false;
+	limits_succeeded(&server->admin);
+	vouched(a, server);
+	if (server->admin_told)
+		say_admin_accepted(&server->admin);
+	server->admin_tried = server->admin_told = false;
+	server->admin_last = true;
+}
+
+/* A refused login of an administrator. It may be that user's trouble: then the next one's is accepted. So it takes LIMITS_FAILURES in a row where he was
+ * let in before, and then, as in the beginning, one more is tried at once before all wait. */
+static void learn_admin(struct active *a, enum side side, const struct outcome *o)
+{
+	struct sched *s = a->s;
+	struct server *server = active_server(a, side);
+	struct limits *l = &server->admin;
+	uint64_t interval = server->admin_tried ? s->limits.login_retry_interval : 0;
+	bool was_down = l->down, probe = a->vouches[side];
+	if (server->endpoint->admin_user == NULL || o->radius == RADIUS_NONE || o->at != AT_LOGIN || o->fault != CONN_FAULT_LOGIN)
+		return;
+	if (o->code == CODE_AUTHORIZATIONFAILED) { /* the password is right (RFC 5530 section 3) */
+		admin_accepted(a, side);
+		return;
+	}
+	if (o->code != CODE_AUTHENTICATIONFAILED && o->code != CODE_EXPIRED && o->code != CODE_NONE)
+		return;
+	s->entries[a->entry].barred = true;
+	limits_failed(l, probe, s->clock.now(s->clock.arg), interval, o->text);
+	vouched(a, server);
+	if (!l->down || (was_down && !probe))
+		return;
+	if (server->admin_tried && !server->admin_told && s->mode != SCHED_CHECK) {
+		say_admin_refused(s, l);
+		server->admin_told = true;
+	}
+	server->admin_tried = true;
+}
+
 /* What the end of an attempt tells about the servers. */
 static void learn(struct active *a, const struct outcome *o)
 {
 	struct sched *s = a->s;
+	if (s->mode == SCHED_CHECK && !s->stopping)
+		for (int side = 0; side < SIDES; side++)
+			learn_admin(a, (enum side)side, mailbox_check_result(a->mailbox, (enum side)side));
+	else if (!a->asked && o->radius != RADIUS_NONE && !s->stopping)
+		learn_admin(a, o->side, o);
+	for (int side = 0; side < SIDES; side++)
+		if (a->vouches[side]) {
+			limits_probe_void(&active_server(a, (enum side)side)->admin);
+			a->vouches[side] = false;
+		}
 	/* One that was asked to stop says nothing of its server. */
 	if (!a->asked && o->radius != RADIUS_NONE && !s->stopping && s->mode != SCHED_CHECK) {
 		struct server *server = active_server(a, o->side);

@@ -40,6 +40,7 @@ struct active {
 	unsigned lanes;       /* further pairs of permits held */
 	unsigned leaving;     /* of them: asked back */
 	bool probe[SIDES];    /* this dial is the server's probe */
+	bool vouches[SIDES];  /* the same, for the login of its administrator */
 	bool login[SIDES];    /* counted among the server's logins under way */
 	uint64_t took;        /* ms; the longer of its logins */
 	uint64_t dialled[SIDES]; /* monotonic ms */
@@ -65,6 +66,7 @@ struct entry {
 	bool dirty : 1;       /* in the list of rows to save */
 	bool alone : 1;       /* a pass with several pairs of connections broke: the next ones have one */
 	bool broke : 1;       /* the last attempt ended at work, not at the login */
+	bool barred : 1;      /* an administrator was refused for it: he is to be tried with others first */
 	bool paused : 1;      /* by the operator; it is held, or its mailbox is being stopped */
 	bool finishing : 1;   /* by the operator; not when it is done */
 };
@@ -82,6 +84,11 @@ struct migration {
 struct server {
 	const struct endpoint *endpoint;
 	struct limits limits;
+	/* Where an administrator logs in for the users: a wrong password of his must not be tried for each of them. */
+	struct limits admin;
+	bool admin_tried;     /* since he was refused, one more was tried at once */
+	bool admin_last;      /* the next probe is the last of the queue, not the first: in a list the bad ones may stand together */
+	bool admin_told;      /* that it is refused */
 	uint32_t per_mailbox; /* connections of one mailbox */
 	bool wanted;          /* in this turn somebody had no permit there */
 };
@@ -176,8 +183,10 @@ void lanes_give(struct active *a);
 void active_end(struct active *a, const struct outcome *outcome);
 /* The server's probe, if this one has it, has had its answer. */
 void probe_over(struct active *a, const struct server *server);
-/* The server is down: counts an attempt without dialling. */
+/* The server is down, or its administrator is refused: counts an attempt without dialling. */
 void entry_refuse(struct sched *s, uint32_t e, enum side side);
+/* The administrator of that side's server was let in. */
+void admin_accepted(struct active *a, enum side side);
 void entry_park(struct sched *s, uint32_t e, uint64_t ms);
 uint32_t sched_attempts(const struct sched *s);
 
@@ -197,5 +206,7 @@ void say_done(const struct sched *s, const struct entry *en);
 void say_ended(const struct sched *s, const struct entry *en, enum log_kind kind, const struct outcome *o);
 void say_server_down(const struct sched *s, const struct limits *l);
 void say_server_up(const struct limits *l);
+void say_admin_refused(const struct sched *s, const struct limits *l);
+void say_admin_accepted(const struct limits *l);
 
 #endif

@@ -100,6 +100,13 @@ static void dial(struct active *a, enum side side)
 		limits_probe(l);
 		a->probe[side] = true;
 	}
+	l = &active_server(a, side)->admin;
+	if (limits_door(l, now) == DOOR_PROBE) {
+		limits_probe(l);
+		a->vouches[side] = true;
+		active_server(a, side)->admin_last = !active_server(a, side)->admin_last;
+	}
+	l = &active_server(a, side)->limits;
 	a->dialled[side] = now;
 	a->login[side] = true;
 	limits_login(l);
@@ -219,27 +226,56 @@ static bool take_permits(struct sched *s, const struct migration *m)
 	return true;
 }
 
+/* A check dials servers that are down, but no more than the others with an administrator who is refused. */
+static enum limits_door door_of(const struct sched *s, const struct server *server, uint64_t now)
+{
+	enum limits_door door = s->mode == SCHED_CHECK ? DOOR_OPEN : limits_door(&server->limits, now);
+	enum limits_door admin = limits_door(&server->admin, now);
+	return door > admin ? door : admin;
+}
+
+/* Who starts next: the first, unless it would be the probe of an administrator. NO_ENTRY: the first may not, it was refused. */
+static uint32_t next_entry(struct sched *s, uint32_t migration, const struct server *server, uint64_t now)
+{
+	const struct migration *m = &s->migrations[migration];
+	uint32_t e = server->admin_last ? m->last : m->first;
+	if (limits_door(&server->admin, now) != DOOR_PROBE)
+		return m->first;
+	/* As long as others come by, who were made to wait for it. */
+	if (s->entries[e].barred && now < server->admin.down_until + s->limits.login_retry_interval) {
+		entry_unwait(s, e);
+		entry_refuse(s, e, m->server[SOURCE] == server - s->servers ? SOURCE : TARGET);
+		return NO_ENTRY;
+	}
+	return e;
+}
+
 /* Starts the first in the queue of the migration, if it may. */
 static bool start_one(struct sched *s, uint32_t migration, uint64_t now)
 {
 	struct migration *m = &s->migrations[migration];
 	struct server *source = &s->servers[m->server[SOURCE]], *target = &s->servers[m->server[TARGET]];
 	while (m->first != NO_ENTRY && !s->stopping && s->turn_entries < ENTRIES_AT_ONCE && s->turn_starts < STARTS_AT_ONCE) {
-		enum limits_door door[SIDES] = { DOOR_OPEN, DOOR_OPEN };
-		if (s->mode != SCHED_CHECK) {
-			door[SOURCE] = limits_door(&source->limits, now);
-			door[TARGET] = limits_door(&target->limits, now);
-		}
+		enum limits_door door[SIDES] = { door_of(s, source, now), door_of(s, target, now) };
 		if (door[SOURCE] == DOOR_DOWN || door[TARGET] == DOOR_DOWN) {
 			s->turn_entries++;
 			entry_refuse(s, entry_unqueue(s, migration), door[SOURCE] == DOOR_DOWN ? SOURCE : TARGET);
 			continue;
 		}
-		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !may_log_in(source, target) ||
-			!take_permits(s, m))
+		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !may_log_in(source, target))
+			return false;
+		uint32_t e = next_entry(s, migration, source, now);
+		if (e == m->first)
+			e = next_entry(s, migration, target, now);
+		if (e == NO_ENTRY) {
+			s->turn_entries++;
+			continue;
+		}
+		if (!take_permits(s, m))
 			return false;
 		s->turn_starts++;
-		start(s, entry_unqueue(s, migration));
+		entry_unwait(s, e);
+		start(s, e);
 		return true;
 	}
 	return false;

@@ -139,6 +139,21 @@ void say_ended(const struct sched *s, const struct entry *en, enum log_kind kind
 		log_event(kind, &ctx, "failed: %s", o->text);
 }
 
+void say_admin_refused(const struct sched *s, const struct limits *l)
+{
+	struct log_context ctx = { .server = l->server };
+	char every[32];
+	log_event(LOG_ADMIN_REFUSED, &ctx,
+		"its administrator cannot log in: %s; one mailbox tries it every %s, that counts as an attempt of all that wait for it",
+		l->words, interval(every, sizeof(every), s->limits.login_retry_interval));
+}
+
+void say_admin_accepted(const struct limits *l)
+{
+	struct log_context ctx = { .server = l->server };
+	log_event(LOG_ADMIN_ACCEPTED, &ctx, "its administrator can log in again");
+}
+
 void say_server_down(const struct sched *s, const struct limits *l)
 {
 	struct log_context ctx = { .server = l->server };

@@ -140,3 +140,43 @@ def test_admins_and_proxies_of_cyrus(case):
         case.pair(site(old, admin_user=by, admin_password_file=refused), site(new), [], max_login_retries=1)
         lists(case, ("source_user", "target_user", "target_password"), ("ann", mails["ann"][1], "x"))
         assert case.run("once").exits(1).lines('login of "%s" on behalf of "ann"' % by)
+
+
+def crowd(case, count, known, password=SECRET, **settings):
+    """`count` users of one administrator at scripted servers; the source lets him in for those that are `known`."""
+    from lab.fakebox import Session
+
+    source, target = fakes.box(2, users={"mover": SECRET}), fakes.box()
+
+    class Masters(Session):
+        def let_in(self, user, given, behalf=""):
+            if not known(behalf):
+                return b"NO [AUTHENTICATIONFAILED] Authentication failed."
+            return super().let_in(user, given, behalf)
+
+    async def behave(connection):
+        await Masters(connection, source).run()
+    old, new = case.serve(behave), case.serve(mailbox(target))
+    case.pair(admin(case, old, password=password), site(new), [], **settings)
+    lists(case, ("source_user", "target_user", "target_password"), *(("u%02d" % n, "u%02d" % n, "x") for n in range(count)))
+    return old, new
+
+
+def test_a_wrong_password_of_an_admin_is_not_tried_for_each_user(case):
+    """He, and the address, would be banned."""
+    old, _ = crowd(case, 40, lambda user: True, "not " + SECRET, max_login_retries=4, login_retry_interval="300ms")
+    program = case.run("once").exits(1)
+    logins = len(old.commands("AUTHENTICATE"))
+    # Two to begin with, and one for each interval.
+    assert 2 <= logins <= 2 + 4, logins
+    assert len(program.lines("its administrator cannot log in: NO .AUTHENTICATIONFAILED. ")) == 1, program.err
+    assert case.ledger("SELECT state, count(*) FROM mailboxes GROUP BY state") == [("failed", 40)]
+    checked = case.run("check").exits(77)
+    assert len(old.commands("AUTHENTICATE")) == logins + 2
+    assert checked.out.count('login of "mover" on behalf of') == 40, checked.out
+
+
+def test_users_that_an_admin_cannot_act_for_stall_nobody(case):
+    crowd(case, 40, lambda user: user >= "u10", login_retry_interval="1h")
+    case.run("once", "--no-wait").exits(75)
+    assert case.ledger("SELECT state, count(*) FROM mailboxes GROUP BY state ORDER BY state") == [("parked", 10), ("synced", 30)]

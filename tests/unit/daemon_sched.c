@@ -140,6 +140,13 @@ void mailbox_stop(struct mailbox *m, bool at_once)
 	m->stopped_now = at_once;
 }
 
+const struct outcome *mailbox_check_result(const struct mailbox *m, enum side side)
+{
+	static const struct outcome none;
+	(void)m, (void)side;
+	return &none;
+}
+
 const struct mailbox_progress *mailbox_progress(const struct mailbox *m)
 {
 	return &m->progress;
@@ -818,6 +825,103 @@ Test(daemon_sched, a_refused_login_is_a_success_of_the_server)
 	cr_expect(said("SERVER_DOWN") == 0);
 	fault(5, TARGET, CONN_FAULT_CONNECT, "x");
 	cr_expect(said("SERVER_DOWN") == 1);
+}
+
+/* An administrator logs in on the source. */
+static void make_admin(uint32_t n)
+{
+	endpoints[0].admin_user = "mover";
+	make(SCHED_ONCE, n);
+}
+
+static void admin_refused(unsigned n)
+{
+	fault(n, SOURCE, CONN_FAULT_LOGIN, "NO [AUTHENTICATIONFAILED] no");
+}
+
+Test(daemon_sched, an_administrator_who_is_refused_is_tried_by_one)
+{
+	limits.max_login_retries = 6;
+	make_admin(5);
+	add(0, 100);
+	go();
+	cr_expect(live_n == 1 && get(0) != NULL, "the others wait for what the first one meets");
+	admin_refused(0);
+	turns();
+	cr_expect(live_n == 1 && get(99) != NULL, "it may be the user's trouble: one more is tried, of the other end of the list");
+	cr_expect(said("ADMIN_REFUSED") == 0);
+	admin_refused(99);
+	cr_expect(said("ADMIN_REFUSED a: its administrator cannot log in: NO [AUTHENTICATIONFAILED] no;") == 1);
+	turns();
+	cr_expect(live_n == 0 && in_state(MAILBOX_PARKED) == 100);
+	cr_expect(saved[50].attempts == 1);
+	cr_expect_str_eq(saved_reason[50], "source: NO [AUTHENTICATIONFAILED] no");
+	cr_expect(said("LOGIN_RETRY") == 2 && said("SERVER_DOWN") == 0);
+	unsigned probes = 0;
+	for (int i = 0; i < 3; i++) {
+		advance(59999);
+		cr_expect(live_n == 0);
+		for (int ms = 0; ms < 500 && live_n == 0; ms++)
+			advance(1);
+		cr_assert(live_n == 1, "one probes");
+		unsigned probe = number(live[0]->spec->name);
+		cr_expect(probe != 0 && probe != 99 && dials[probe] == 1, "m%u was refused before", probe);
+		admin_refused(probe);
+		probes++;
+	}
+	cr_expect(said("ADMIN_REFUSED") == 1, "it is told once");
+	advance(60000);
+	turns();
+	cr_assert(live_n == 1);
+	unsigned probe = number(live[0]->spec->name);
+	up(probe, SOURCE);
+	turns();
+	cr_expect(said("ADMIN_ACCEPTED a") == 1);
+	cr_expect(live_n == 5, "all go on: %zu", live_n);
+}
+
+Test(daemon_sched, users_whom_nobody_may_act_for_stall_nobody)
+{
+	make_admin(5);
+	add(0, 100);
+	go();
+	/* The first twenty are unknown there. */
+	for (int i = 0; i < 10000 && in_state(MAILBOX_SYNCED) < 80; i++) {
+		bool any = false;
+		for (size_t k = 0; k < live_n && !any; k++) {
+			unsigned n = number(live[k]->spec->name);
+			any = true;
+			if (live[k]->running)
+				done(n);
+			else if (live[k]->dialled[SOURCE] && !live[k]->up[SOURCE] && n < 20)
+				admin_refused(n);
+			else if (live[k]->dialled[SOURCE] && !live[k]->up[SOURCE])
+				up(n, SOURCE);
+			else if (live[k]->dialled[TARGET] && !live[k]->up[TARGET])
+				up(n, TARGET);
+			else
+				any = false;
+		}
+		turns();
+		cr_assert(any || live_n > 0 || armed <= now + 1, "they wait: %u synced", in_state(MAILBOX_SYNCED));
+		if (!any)
+			advance(1);
+	}
+	cr_expect(in_state(MAILBOX_SYNCED) == 80);
+	cr_expect(now < limits.login_retry_interval, "no interval is waited for: %llu ms", (unsigned long long)now);
+}
+
+Test(daemon_sched, an_administrator_who_may_not_act_for_one_user_is_not_refused)
+{
+	make_admin(5);
+	add(0, 10);
+	go();
+	struct outcome o = { .radius = RADIUS_CONNECTION, .heal = HEAL_TIME, .at = AT_LOGIN, .side = SOURCE, .fault = CONN_FAULT_LOGIN,
+		.code = CODE_AUTHORIZATIONFAILED, .text = "NO [AUTHORIZATIONFAILED] not for him" };
+	end(0, &o);
+	turns();
+	cr_expect(live_n == 5, "his password is right: %zu", live_n);
+	cr_expect(said("ADMIN_REFUSED") == 0);
 }
 
 Test(daemon_sched, unanswered_logins_are_not_the_servers_trouble_while_others_are_logged_in)
