@@ -312,6 +312,23 @@ static int open_all(struct pass *p)
 	return err;
 }
 
+/* What was brought of a folder that the source no longer has stays, and the folder with it: it may come back, or have another name now. Where deletions are mirrored
+ * that is worth saying. */
+static void tell_vanished(struct pass *p)
+{
+	for (size_t i = 0; i < p->row_n && p->spec->rules.mirror_deletions; i++) {
+		const struct ledger_folder *row = &p->row[i];
+		struct log_context ctx = { .mailbox = p->spec->name, .folder = row->source_path };
+		struct ledger_skip skip = { .kind = SKIP_ALTERED, .folder = row->id, .mailbox = p->spec->ledger_id, .folder_path = row->source_path,
+			.message_id = "", .internaldate = "", .reason = "the folder is gone from the source; what was brought of it stays on the target" };
+
+		if (row->copied + row->adopted == 0 || survey_find(&p->survey[SOURCE], span_str(row->source_path)) != NULL)
+			continue;
+		log_event(LOG_FOLDER_VANISHED, &ctx, "%s", skip.reason);
+		ledger_add_skips(p->env->ledger, &skip, 1, NULL, NULL);
+	}
+}
+
 int pass_plan(struct pass *p)
 {
 	const struct survey *from = &p->survey[SOURCE];
@@ -324,6 +341,7 @@ int pass_plan(struct pass *p)
 		return PROTO_ERR_NOMEM;
 	if (p->row_n > 1)
 		qsort(p->row, p->row_n, sizeof(*p->row), row_order);
+	tell_vanished(p);
 	for (size_t i = 0; i < from->folder_n && err == 0; i++) {
 		if (p->mapping.entry[i].level || p->mapping.entry[i].excluded)
 			continue;

@@ -340,6 +340,69 @@ def test_deletions_are_mirrored_without_CONDSTORE_and_ESEARCH(case):
     mirrors(case, shared.dovecot("old-without-condstore", tls="none", capability_remove=PLAIN))
 
 
+def moves(case, source=None, **rules):
+    old, new, user, there, tap = begin(case, source, **rules)
+    with Client.to(old, user, shared.password(user)) as client:
+        client.command(b"SELECT INBOX")
+        client.command(b"UID STORE 20 +FLAGS (\\Flagged moved)")
+        client.command(b"UID MOVE 20:24 Box")
+    tap.reset()
+    return old, new, user, there, tap
+
+
+def test_a_moved_message_where_deletions_are_kept(case):
+    """It is where it is now, and still where it was."""
+    old, new, user, there, tap = moves(case)
+    before = shared.read(new, there).folders[("INBOX",)]
+    program = case.run("once", "--log-level", "info").exits(0)
+    assert program.lines("synced: 5 copied, 0 adopted, 0 left out"), program.err
+    got, wanted = shared.read(new, there), shared.read(old, user)
+    assert_equal(wanted, got, extra_messages=False)
+    assert sorted(e.digest for e in got.folders[("INBOX",)]) == sorted(e.digest for e in before)
+    assert len(got.folders[("Box",)]) == len(wanted.folders[("Box",)]) + 3
+    assert tap.commands("UID EXPUNGE") == tap.commands("UID STORE") == 0
+
+
+def test_a_moved_message_where_deletions_are_mirrored(case):
+    """It is copied to where it is now before it is deleted where it was."""
+    old, new, user, there, tap = moves(case, deletions="mirror")
+    program = case.run("once", "--log-level", "info").exits(0)
+    assert program.lines("synced: 5 copied, 0 adopted, 0 left out.* 5 deleted"), program.err
+    sent = bytes(tap.sent)
+    assert tap.commands("UID EXPUNGE") == 1 and sent.rindex(b" APPEND Box") < sent.index(b"\\Deleted") < sent.index(b" UID EXPUNGE ")
+    same(old, new, user, there)
+
+
+def test_a_moved_message_that_cannot_be_copied_is_not_deleted(case):
+    old, new, user, there, tap = begin(case, deletions="mirror")
+    before = shared.read(new, there)
+    with Client.to(old, user, shared.password(user)) as client:
+        client.command(b"SELECT INBOX")
+        client.command(b"UID MOVE 20 Box")
+    pair(case, site(old), site(new, port=tap.port), [login(user, target=there)], deletions="mirror", max_size="1K")
+    case.run("once").exits(1)
+    assert tap.commands("UID EXPUNGE") == 0
+    assert_equal(before, shared.read(new, there))
+
+
+def test_a_folder_that_vanished_stays_and_that_is_said(case):
+    old, new, user, there, tap = begin(case, deletions="mirror")
+    before = shared.read(new, there)
+    with Client.to(old, user, shared.password(user)) as client:
+        client.command(b"DELETE Box")
+    for _ in range(2):
+        program = case.run("once", "--log-level", "info").exits(0)
+        assert len(program.lines('folder "Box": the folder is gone from the source; what was brought of it stays')) == 1
+        assert_equal(before, shared.read(new, there))
+        assert case.ledger("SELECT folder_path, uid, kind FROM skips") == [("Box", 0, "altered")]
+    report = case.run("report", "--ledger", str(case.state))
+    assert "gone from the source" in report.out, report.out
+    fill.fill(old, user, shared.password(user), [Folder(("Box",), corpus.small(9, "follow box")[0].messages)])
+    case.run("once").exits(0)
+    assert not case.ledger("SELECT uid FROM skips")
+    same(old, new, user, there)
+
+
 def test_deletions_stop_at_the_ceiling(case):
     old, new, user, there, tap = begin(case, deletions="mirror")
     before = shared.read(new, there)
