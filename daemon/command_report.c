@@ -176,9 +176,12 @@ static void text_item(struct report *r, const struct ledger_skip *s)
 
 /* --- CSV (RFC 4180): one row for each mailbox, folder and message; the first column says which --- */
 
+/* What a stranger has named so that a spreadsheet would take it for a formula stays a text by what is put in front of it. */
 static void csv_text(const char *text)
 {
 	putchar('"');
+	if (*text != '\0' && strchr("=+-@\t\r", *text) != NULL)
+		putchar('\'');
 	for (; *text != '\0'; text++) {
 		if (*text == '"')
 			putchar('"');

@@ -224,22 +224,31 @@ static void print_row(const struct view *s, const struct overview_row *r, size_t
 	putchar('\n');
 }
 
-static void print_rest(const struct view *s, size_t hidden)
+/* Those that are parked go on by themselves, but a password that is refused does not heal by that. */
+static void print_rest(const struct view *s, size_t hidden, size_t failing)
 {
 	char text[PROGRESS_TEXT];
 
-	if (hidden != 0 && !s->by_state)
-		printf("\n%s more, in need of nobody: \"godwit status --all\", or --state STATE\n", progress_print_count(text, hidden));
+	if (hidden == 0 || s->by_state)
+		return;
+	printf("\n%s more", progress_print_count(text, hidden));
+	if (failing != 0)
+		printf(", %s of them parked because an attempt failed (\"godwit status --state parked\" says why)", progress_print_count(text, failing));
+	else
+		fputs(", in need of nobody", stdout);
+	fputs(": \"godwit status --all\", or --state STATE\n", stdout);
 }
 
 static void print_mailboxes(struct view *s, bool colour)
 {
-	size_t columns = table_terminal(stdout), width = strlen("MAILBOX"), shown = 0, chosen = 0;
+	size_t columns = table_terminal(stdout), width = strlen("MAILBOX"), shown = 0, chosen = 0, failing = 0;
 
 	for (size_t i = 0; i < s->o.row_n; i++) {
 		chosen += s->o.rows[i].chosen;
-		if (!is_shown(s, &s->o.rows[i]))
+		if (!is_shown(s, &s->o.rows[i])) {
+			failing += s->o.rows[i].chosen && s->o.rows[i].m.state == MAILBOX_PARKED;
 			continue;
+		}
 		shown++;
 		s->timed = s->timed || s->o.rows[i].m.next_attempt != 0;
 		width = table_width(s->o.rows[i].m.name) > width ? table_width(s->o.rows[i].m.name) : width;
@@ -254,7 +263,7 @@ static void print_mailboxes(struct view *s, bool colour)
 	for (size_t i = 0; i < s->o.row_n; i++)
 		if (is_shown(s, &s->o.rows[i]))
 			print_row(s, &s->o.rows[i], width, columns, colour);
-	print_rest(s, chosen - shown);
+	print_rest(s, chosen - shown, failing);
 }
 
 /* JSON. */

@@ -114,6 +114,10 @@ static void begin_folder(struct verify *v)
 	v->counts = (struct verify_counts){ 0 };
 	v->progress.folder = p->folder[SOURCE] != NULL ? p->source_path : p->target_path;
 	tell(v, &(struct verify_event){ .kind = VERIFY_FOLDER });
+	if (p->folder[SOURCE] != NULL && p->folder[TARGET] != NULL &&
+		survey_is_subscribed(&v->survey[SOURCE], p->folder[SOURCE]->path) &&
+		!survey_is_subscribed(&v->survey[TARGET], p->folder[TARGET]->path))
+		verify_tell_unsubscribed(v);
 }
 
 static void end_folder(struct verify *v)

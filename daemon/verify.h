@@ -25,6 +25,7 @@
 	X(ALTERED, "altered")       /* on both sides, but its bytes, size, header or INTERNALDATE differ */            \
 	X(FLAGS, "flags differ")    /* on both sides, only flags and keywords differ; a user may have changed them */  \
 	X(TWICE, "twice")           /* on the target more often than on the source */                                  \
+	X(UNSUBSCRIBED, "unsubscribed") /* the folder: subscribed on the source, not on the target */                  \
 	X(UNREADABLE, "unreadable") /* a server does not give it: nothing can be said */                               \
 	X(EXTRA, "extra")           /* on the target, not on the source: no difference that counts */
 enum verify_kind {

@@ -140,6 +140,12 @@ void verify_tell_named(struct verify *v)
 	}
 }
 
+void verify_tell_unsubscribed(struct verify *v)
+{
+	tell_item(v, &(struct verify_item){ .kind = VERIFY_UNSUBSCRIBED, .message_id = "", .date = { "", "" }, .flags = { "", "" },
+		.reason = "subscribed on the source, and not on the target" }, 1);
+}
+
 void verify_tell_unreadable(struct verify *v, enum side side, uint32_t uid, uint64_t messages, const char *reason)
 {
 	struct verify_item item = { .kind = VERIFY_UNREADABLE, .message_id = "", .date = { "", "" }, .flags = { "", "" },

@@ -121,6 +121,8 @@ int verify_make_diffs(struct verify *v);
 /* Asks for the next ones. False: all are told. */
 bool verify_name_next(struct verify *v, int *err);
 void verify_tell_named(struct verify *v);
+/* The folder is, on the source, and is not on the target. */
+void verify_tell_unsubscribed(struct verify *v);
 void verify_tell_unreadable(struct verify *v, enum side side, uint32_t uid, uint64_t messages, const char *reason);
 
 /* verify_ledger.c; without a ledger, or when it does not know the folder, they do nothing. 0 or PROTO_ERR_NOMEM. */

@@ -207,6 +207,7 @@ void verify_record_counts(struct record *r, const struct verify_counts *c)
 		[VERIFY_ALTERED] = "altered",
 		[VERIFY_FLAGS] = "flags_differ",
 		[VERIFY_TWICE] = "twice",
+		[VERIFY_UNSUBSCRIBED] = "unsubscribed",
 		[VERIFY_UNREADABLE] = "unreadable",
 		[VERIFY_EXTRA] = "extra",
 	};

@@ -115,6 +115,20 @@ def test_a_parked_mailbox_has_its_time(case):
     assert re.match(r"n/bob +parked +\d+s +(59|60)m +source: ", line), line
     [row] = json.loads(status(case, "--json", "n/bob").out)["mailboxes"]
     assert row["state"] == "parked" and row["next_attempt"] > row["since"]
+    out = status(case).out
+    assert "3 more, 1 of them parked because an attempt failed" in out and "in need of nobody" not in out, out
+
+
+def test_formulas_in_CSV_stay_texts(case):
+    source = fakes.box(1)
+    source.folder("=HYPERLINK(1)").add(size=500)
+    source.folder("+a").add(size=500)
+    target = fakes.box(hook=lambda name, _n, line: ("answer", b"NO [CANNOT] -not this one") if name == "CREATE" else None)
+    case.pair(case.serve(mailbox(source)), case.serve(mailbox(target)), [login("ann")])
+    case.run("once").exits(1)
+    rows = list(csv.DictReader(report(case, "--format", "csv").exits(1).out.splitlines()))
+    assert {row["folder"] for row in rows} >= {"'=HYPERLINK(1)", "'+a", "INBOX"}, rows
+    assert not any((value or "")[:1] in "=+-@" for row in rows for value in row.values() if value), rows
 
 
 def test_beside_a_daemon(case):

@@ -50,6 +50,23 @@ def deep_copy(source):
     return made
 
 
+def test_subscriptions(case):
+    source = fakes.box(2)
+    source.folder("INBOX").subscribed = True
+    source.folder("Box").add(size=300)
+    source.folder("Box").subscribed = True
+    target = fakes.box()
+    copied(case, source, target)
+    assert target.folder("Box").subscribed and look(case, code=0)["unsubscribed"] == 0
+    target.folder("Box").subscribed = False
+    target.folder("INBOX").subscribed = True
+    found = look(case, code=1)
+    assert (found["equal"], found["unsubscribed"]) == (3, 1)
+    [item] = items(found)
+    assert item["kind"] == "unsubscribed" and item["source_uid"] is None
+    assert re.search(r"Box\n    unsubscribed .*\n? *subscribed on the source, and not on the target", verify(case).exits(1).out)
+
+
 def test_keywords_are_the_same_in_any_case(case):
     source = fakes.box(2)
     source.folder("INBOX").messages[0].flags = ["$Work", "later", "\\Seen"]
