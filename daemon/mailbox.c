@@ -255,6 +255,7 @@ static void on_pair(struct pair *pair, enum side side, const struct peer_event *
 {
 	struct mailbox *m = pair->m;
 	struct outcome why = { .side = side };
+	struct mailbox_event dialled = { .kind = MAILBOX_LANE_DIALLED };
 
 	if (m->step != STEP_PASS || pair->lent)
 		return;
@@ -263,6 +264,7 @@ static void on_pair(struct pair *pair, enum side side, const struct peer_event *
 		if (m->unwanted != 0)
 			m->unwanted--;
 		pair_gone(pair, &why);
+		m->funnel(m->owner, &dialled);
 	} else if (ev->kind == PEER_UP && pair->peer[SOURCE] != NULL && pair->peer[TARGET] != NULL && peer_is_up(pair->peer[SOURCE]) &&
 		peer_is_up(pair->peer[TARGET])) {
 		if (m->unwanted != 0)
@@ -271,6 +273,7 @@ static void on_pair(struct pair *pair, enum side side, const struct peer_event *
 			pair->lent = pass_add_lane(m->pass, pair->peer[SOURCE], pair->peer[TARGET]);
 		if (!pair->lent)
 			pair_gone(pair, &why);
+		m->funnel(m->owner, &dialled);
 	}
 }
 

@@ -72,6 +72,7 @@ struct mailbox_progress {
 enum mailbox_event_kind {
 	MAILBOX_UP,   /* `side` is logged in; when both are: ready for mailbox_run */
 	MAILBOX_LANES, /* mailbox_lanes_wanted() has changed */
+	MAILBOX_LANE_DIALLED, /* the logins of a pair that was added are over, well or not */
 	MAILBOX_LANE_GONE, /* a pair that was added is closed, or back in the pool; with a reason in outcome: it did not come up, and no more are wanted */
 	MAILBOX_ENDED /* outcome: RADIUS_NONE when the pass is complete (messages may be left out: see progress) */
 };

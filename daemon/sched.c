@@ -256,6 +256,9 @@ void active_on_mailbox(void *owner, const struct mailbox_event *ev)
 		break;
 	case MAILBOX_LANES:
 		break;
+	case MAILBOX_LANE_DIALLED:
+		lanes_dialled(a);
+		break;
 	case MAILBOX_LANE_GONE:
 		lanes_gone(a, ev->outcome);
 		break;

@@ -29,6 +29,9 @@ static bool has_room(const struct limits *l, uint32_t n)
 static bool take_pair(struct active *a)
 {
 	struct server *source = active_server(a, SOURCE), *target = active_server(a, TARGET);
+	/* They log in like others: by the window, and not where the server is being probed. */
+	if (source->limits.down || target->limits.down || !start_may_log_in(source, target))
+		return false;
 	if (source == target)
 		return has_room(&source->limits, SIDES) && limits_take(&source->limits, SIDES);
 	if (!has_room(&source->limits, 1) || !has_room(&target->limits, 1))
@@ -48,8 +51,18 @@ static void give_pair(struct active *a)
 
 void lanes_give(struct active *a)
 {
+	while (a->lane_logins > 0)
+		lanes_dialled(a);
 	while (a->lanes > 0)
 		give_pair(a);
+}
+
+void lanes_dialled(struct active *a)
+{
+	assert(a->lane_logins > 0);
+	a->lane_logins--;
+	limits_login_over(&active_server(a, SOURCE)->limits);
+	limits_login_over(&active_server(a, TARGET)->limits);
 }
 
 void lanes_grow(struct sched *s)
@@ -62,6 +75,9 @@ void lanes_grow(struct sched *s)
 			if (a->asked || mailbox_lanes_wanted(a->mailbox) == 0 || !take_pair(a))
 				continue;
 			a->lanes++;
+			a->lane_logins++;
+			limits_login(&active_server(a, SOURCE)->limits);
+			limits_login(&active_server(a, TARGET)->limits);
 			given = true;
 			say_lanes(a, NULL);
 			mailbox_add_lane(a->mailbox);

@@ -38,6 +38,7 @@ struct active {
 	char *name;
 	bool permit[SIDES];   /* held */
 	unsigned lanes;       /* further pairs of permits held */
+	unsigned lane_logins; /* of them: counted among the servers' logins under way */
 	unsigned leaving;     /* of them: asked back */
 	bool probe[SIDES];    /* this dial is the server's probe */
 	bool vouches[SIDES];  /* the same, for the login of its administrator */
@@ -154,6 +155,8 @@ void stop_asked(struct sched *s, uint64_t now);
 void start_turn(struct sched *s, uint64_t now);
 /* It stopped for that reason: another turn is due very soon. */
 bool start_has_more(const struct sched *s);
+/* Both servers' windows have room for one login more each. */
+bool start_may_log_in(const struct server *source, const struct server *target);
 /* Those whose login takes long do not count as starting any more. */
 void start_age(struct sched *s, uint64_t now);
 /* It is logged in on both sides. */
@@ -176,6 +179,7 @@ unsigned lanes_allowed(const struct sched *s, uint32_t e);
 void lanes_grow(struct sched *s);
 /* Asks for some of it back when mailboxes wait for a server's permits. */
 void lanes_shrink(struct sched *s);
+void lanes_dialled(struct active *a);
 void lanes_gone(struct active *a, const struct outcome *why);
 void lanes_give(struct active *a);
 

@@ -164,7 +164,7 @@ static bool may_start(const struct sched *s)
 	return s->step_n[STEP_FRESH] < room;
 }
 
-static bool may_log_in(const struct server *source, const struct server *target)
+bool start_may_log_in(const struct server *source, const struct server *target)
 {
 	if (source == target)
 		return limits_may_log_in(&source->limits, SIDES);
@@ -262,7 +262,7 @@ static bool start_one(struct sched *s, uint32_t migration, uint64_t now)
 			entry_refuse(s, entry_unqueue(s, migration), door[SOURCE] == DOOR_DOWN ? SOURCE : TARGET);
 			continue;
 		}
-		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !may_log_in(source, target))
+		if (door[SOURCE] == DOOR_BUSY || door[TARGET] == DOOR_BUSY || !may_start(s) || !start_may_log_in(source, target))
 			return false;
 		uint32_t e = next_entry(s, migration, source, now);
 		if (e == m->first)

@@ -1401,6 +1401,31 @@ Test(daemon_sched, further_connections_are_kept_when_others_wait_for_a_slot)
 	cr_expect_eq(get(0)->leaving, 0, "they would not help");
 }
 
+Test(daemon_sched, further_connections_log_in_by_the_window)
+{
+	unsigned lanes = 0;
+	make(SCHED_ONCE, 250);
+	several(16, 16);
+	add(0, 8);
+	go();
+	for (unsigned n = 0; n < 8; n++)
+		both_up(n);
+	for (unsigned n = 0; n < 8; n++)
+		wants(n, 16);
+	for (unsigned n = 0; n < 8; n++)
+		lanes += get(n)->lanes;
+	cr_expect_eq(lanes, LOGINS_FIRST);
+	for (unsigned n = 0; n < 8; n++)
+		for (unsigned i = get(n)->lanes; i > 0; i--)
+			get(n)->funnel(get(n)->owner, &(struct mailbox_event){ .kind = MAILBOX_LANE_DIALLED });
+	for (unsigned n = lanes = 0; n < 8; n++)
+		lanes += get(n)->lanes;
+	cr_expect_eq(lanes, 8 * 15, "%u", lanes);
+	for (unsigned n = 0; n < 8; n++)
+		done(n);
+	cr_expect(sched_server(s, 0)->logins == 0 && sched_server(s, 1)->logins == 0 && sched_server(s, 0)->used == 0);
+}
+
 Test(daemon_sched, a_refused_further_connection_gives_its_permits_back)
 {
 	make(SCHED_ONCE, 20);
