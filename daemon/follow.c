@@ -94,7 +94,10 @@ void follow_record(struct pass *p, struct following *g, bool as_seen,
 	void (*fn)(struct lane *l, struct folder *f, int64_t id))
 {
 	struct folder *f = g->folder;
-	struct ledger_follow row = { .folder = f->row.id, .source_messages = f->messages, .source_uidnext = f->uidnext,
+	/* What is owed keeps all that shows it: not every server raises HIGHESTMODSEQ at an expunge. What vanished while nobody asked is found when
+	 * deletions are mirrored later. */
+	struct ledger_follow row = { .folder = f->row.id,
+		.source_messages = !as_seen ? f->was_messages : p->spec->rules.mirror_deletions ? f->messages : UINT32_MAX, .source_uidnext = f->uidnext,
 		.source_modseq = as_seen ? f->modseq : f->was_modseq };
 	struct pass_call *call;
 	struct buf flags, gone;

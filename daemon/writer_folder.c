@@ -291,7 +291,7 @@ static void folder_close(struct lane *l, struct folder *f)
 	f->row.open = f->careful && !f->looked; /* a fence, met while the source had nothing: nobody has looked yet */
 	f->row.source_next = f->uidnext;
 	f->row.source_uidnext = f->uidnext;
-	f->row.source_messages = f->messages;
+	f->row.source_messages = f->was_next > 1 ? f->was_messages : f->messages;
 	/* Where older messages are to be looked at, too, it is kept behind that. */
 	f->row.source_modseq = f->was_next > 1 ? f->was_modseq : f->failed ? 0 : f->modseq;
 	ledger_save_folder(l->pass->env->ledger, &f->row, false, pass_call_id, call);
