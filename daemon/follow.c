@@ -16,7 +16,6 @@ static void following_done(struct following *g)
 	uidset_done(&g->set);
 	uidset_done(&g->there);
 	uidset_done(&g->vanished);
-	uidset_done(&g->touched);
 	free(g->tried);
 	g->tried = NULL;
 }

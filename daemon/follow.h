@@ -11,8 +11,8 @@
  * With CONDSTORE (RFC 7162) a folder whose HIGHESTMODSEQ is the one of the last complete pass is not touched, and of the others only what changed is told.
  * Without it the flags of all messages are asked for. What was written is recorded behind the target's answer. After a break in between, a STORE that is
  * repeated could undo what a user has changed since. So what is tried is recorded before, with the target's HIGHESTMODSEQ, and the next pass asks the target
- * what has changed since that: these messages were reached, and are left as they are; with the others it begins anew. A target without CONDSTORE cannot
- * tell: there STOREs are repeated.
+ * what has changed since that, and the flags of it. What was carried out, as these tell (known_settle()), is left as it is, also where a user has changed it
+ * back; with the rest it begins anew. A target without CONDSTORE cannot tell: there STOREs are repeated.
  */
 #ifndef GODWIT_FOLLOW_H
 #define GODWIT_FOLLOW_H
@@ -55,7 +55,6 @@ struct following {
 	/* What was tried when the last pass broke; NULL: nothing. */
 	char *tried;
 	uint64_t tried_modseq;
-	struct uidset touched; /* target UIDs that changed since */
 	bool changed;         /* something was stored or expunged */
 	unsigned asked;       /* commands to the source without their answer */
 	/* What is sent next: the flag, whether its messages lose it, and from which range on. */

@@ -79,7 +79,8 @@ static int ask(struct pass *p, struct following *g, const struct uidset *targets
 
 	if (err == 0) {
 		session_set_user(target_session(p), tag, user);
-		err = session_fetch(target_session(p), CMD_UID_FETCH, span_of(set, (size_t)n), FETCH_UID | FETCH_MODSEQ, g->tried_modseq, &tag);
+		err = session_fetch(target_session(p), CMD_UID_FETCH, span_of(set, (size_t)n), FETCH_UID | FETCH_FLAGS | FETCH_MODSEQ,
+			g->tried_modseq, &tag);
 	}
 	if (err == 0)
 		session_set_user(target_session(p), tag, user);
@@ -138,11 +139,10 @@ static int settle(struct pass *p, struct following *g)
 
 	/* A target that counts anew tells nothing. */
 	if (g->target_modseq < g->tried_modseq)
-		uidset_reset(&g->touched);
-	err = known_settle(&g->known, span_str(g->tried), &g->touched);
+		uidset_reset(&g->known.touched);
+	err = known_settle(&g->known, span_str(g->tried));
 	free(g->tried);
 	g->tried = NULL;
-	uidset_done(&g->touched);
 	if (err != 0)
 		return err;
 	g->step = FOLLOWING_SETTLES;
@@ -153,13 +153,13 @@ static int settle(struct pass *p, struct following *g)
 
 void follow_on_recall(struct pass *p, struct following *g, const struct session_event *ev)
 {
+	const unsigned need = FETCH_UID | FETCH_FLAGS | FETCH_MODSEQ;
 	const struct resp *r = &ev->resp;
 	struct outcome why;
 	int err = 0;
 
-	if (ev->kind == EVENT_RESPONSE && r->kind == RESP_FETCH && (r->fetch.has & (FETCH_UID | FETCH_MODSEQ)) == (FETCH_UID | FETCH_MODSEQ) &&
-		r->fetch.modseq > g->tried_modseq)
-		err = uidset_add(&g->touched, r->fetch.uid);
+	if (ev->kind == EVENT_RESPONSE && r->kind == RESP_FETCH && (r->fetch.has & need) == need && r->fetch.modseq > g->tried_modseq)
+		err = known_touched(&g->known, r->fetch.uid, &r->fetch.flags);
 	if (err != 0)
 		pass_fail_proto(p, TARGET, err);
 	if (ev->kind != EVENT_DONE || err != 0)

@@ -14,10 +14,12 @@ void known_done(struct known *k)
 		uidset_done(&k->flag[i].uids);
 		uidset_done(&k->flag[i].added);
 		uidset_done(&k->flag[i].removed);
+		uidset_done(&k->flag[i].shown);
 	}
 	free(k->flag);
 	free(k->run);
 	uidset_done(&k->gone);
+	uidset_done(&k->touched);
 	*k = (struct known){ 0 };
 }
 
@@ -61,16 +63,19 @@ int known_add(struct known *k, struct span source_uids, struct span target_uids,
 	return err == 0 ? known_add_flags(k, flags) : err;
 }
 
+static struct known_flag *look_up(const struct known *k, struct span name)
+{
+	for (size_t i = 0; i < k->flag_n; i++)
+		if (span_eq_nocase(span_str(k->flag[i].name), name))
+			return &k->flag[i];
+	return NULL;
+}
+
 /* *ret NULL: one too many. */
 static int find_flag(struct known *k, struct span name, struct known_flag **ret)
 {
-	*ret = NULL;
-	for (size_t i = 0; i < k->flag_n; i++)
-		if (span_eq_nocase(span_str(k->flag[i].name), name)) {
-			*ret = &k->flag[i];
-			return 0;
-		}
-	if (k->flag_n >= FLAGS_MAX)
+	*ret = look_up(k, name);
+	if (*ret != NULL || k->flag_n >= FLAGS_MAX)
 		return 0;
 	if (k->flag_n == k->flag_size) {
 		size_t size = k->flag_size == 0 ? 8 : k->flag_size * 2;
@@ -184,17 +189,22 @@ int known_sources(const struct known *k, struct uidset *ret)
 }
 
 /* Marks the flag as one that the message has now. */
-static int see(struct known *k, struct span name)
+static int see(struct known *k, struct span name, bool add)
 {
 	struct known_flag *f = NULL;
-	int err = find_flag(k, name, &f);
+	int err = 0;
 
+	if (add)
+		err = find_flag(k, name, &f);
+	else
+		f = look_up(k, name);
 	if (f != NULL)
 		f->seen = k->turn;
 	return err;
 }
 
-int known_compare(struct known *k, uint32_t source_uid, const struct flags *now)
+/* Marks all of them. `add`: also those that no message had before. */
+static int see_all(struct known *k, const struct flags *now, bool add)
 {
 	static const struct {
 		unsigned bit;
@@ -206,14 +216,22 @@ int known_compare(struct known *k, uint32_t source_uid, const struct flags *now)
 	};
 	int err = 0;
 
-	if (known_target(k, source_uid, NULL) == 0)
-		return 0;
 	k->turn++;
 	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]) && err == 0; i++)
 		if ((now->system & system[i].bit) != 0)
-			err = see(k, system[i].name);
+			err = see(k, system[i].name, add);
 	for (size_t i = 0; i < now->keyword_n && err == 0; i++)
-		err = see(k, now->keywords[i]);
+		err = see(k, now->keywords[i], add);
+	return err;
+}
+
+int known_compare(struct known *k, uint32_t source_uid, const struct flags *now)
+{
+	int err;
+
+	if (known_target(k, source_uid, NULL) == 0)
+		return 0;
+	err = see_all(k, now, true);
 	for (size_t i = 0; i < k->flag_n && err == 0; i++) {
 		struct known_flag *f = &k->flag[i];
 		bool has = f->seen == k->turn, had = uidset_has(&f->uids, source_uid);
@@ -317,7 +335,7 @@ static int cut_tried(struct span *text, bool *added, struct span *name, struct u
 	return uidset_parse(uids, digits);
 }
 
-int known_tried(const struct known *k, struct span tried, struct uidset *ret)
+int known_tried(struct known *k, struct span tried, struct uidset *ret)
 {
 	struct uidset uids = { 0 };
 	struct span name;
@@ -326,9 +344,12 @@ int known_tried(const struct known *k, struct span tried, struct uidset *ret)
 
 	while (err == 0 && tried.n != 0) {
 		struct uidset_walk w = { 0 };
+		struct known_flag *f;
 		uint32_t uid, target;
 
 		err = cut_tried(&tried, &added, &name, &uids);
+		if (err == 0)
+			err = find_flag(k, name, &f);
 		while (err == 0 && (uid = uidset_walk(&uids, &w)) != 0)
 			if ((target = known_target(k, uid, NULL)) != 0)
 				err = uidset_add(ret, target);
@@ -337,25 +358,94 @@ int known_tried(const struct known *k, struct span tried, struct uidset *ret)
 	return err;
 }
 
-int known_settle(struct known *k, struct span tried, const struct uidset *touched)
+int known_touched(struct known *k, uint32_t target_uid, const struct flags *now)
 {
-	struct uidset uids = { 0 };
-	struct span name;
-	bool added;
+	int err = see_all(k, now, false);
+
+	if (err == 0)
+		err = uidset_add(&k->touched, target_uid);
+	for (size_t i = 0; i < k->flag_n && err == 0; i++) {
+		struct known_flag *f = &k->flag[i];
+
+		err = f->seen == k->turn ? uidset_add(&f->shown, target_uid) : uidset_remove_range(&f->shown, target_uid, target_uid);
+	}
+	return err;
+}
+
+static bool shows(const struct known_flag *f, bool added, uint32_t target_uid)
+{
+	return uidset_has(&f->shown, target_uid) == added;
+}
+
+/* A STORE is one command for all its messages. The target UID below which it was carried out, as far as they tell; 0: it was not. */
+static uint32_t carried_out(const struct known *k, const struct known_flag *f, bool added, const struct uidset *uids)
+{
+	struct uidset_walk w = { 0 };
+	uint64_t touched = 0, shown = 0;
+	uint32_t uid, last = 0;
+
+	while ((uid = uidset_walk(uids, &w)) != 0) {
+		uint32_t target = known_target(k, uid, NULL);
+
+		if (!uidset_has(&k->touched, target))
+			continue;
+		touched++;
+		if (!shows(f, added, target))
+			continue;
+		shown++;
+		if (target > last)
+			last = target;
+	}
+	return shown >= touched - shown ? last : 0;
+}
+
+/* One change that was tried. `later`: source UIDs of the messages that a later one has reached; those that this one has reached are added. */
+static int settle(struct known *k, struct known_flag *f, bool added, const struct uidset *uids, struct uidset *later)
+{
+	struct uidset reached = { 0 };
+	struct uidset_walk w = { 0 };
+	uint32_t uid, below = carried_out(k, f, added, uids);
 	int err = 0;
 
-	while (err == 0 && tried.n != 0) {
-		struct uidset_walk w = { 0 };
-		struct known_flag *f = NULL;
-		uint32_t uid;
+	while (err == 0 && (uid = uidset_walk(uids, &w)) != 0) {
+		uint32_t target = known_target(k, uid, NULL);
 
-		err = cut_tried(&tried, &added, &name, &uids);
+		if (uidset_has(&k->touched, target) && (shows(f, added, target) || target < below || uidset_has(later, uid)))
+			err = uidset_add(&reached, uid);
+	}
+	if (err == 0)
+		err = uidset_add_set(later, &reached);
+	if (err == 0 && added)
+		err = uidset_add_set(&f->uids, &reached);
+	for (size_t i = 0; !added && i < reached.n && err == 0; i++)
+		err = uidset_remove_range(&f->uids, reached.r[i].lo, reached.r[i].hi);
+	uidset_done(&reached);
+	return err;
+}
+
+int known_settle(struct known *k, struct span tried)
+{
+	struct uidset uids = { 0 }, later = { 0 };
+	int err = 0;
+
+	/* From the last to the first; they were sent in the order of the text. */
+	while (err == 0 && tried.n != 0) {
+		struct known_flag *f = NULL;
+		struct span word, name;
+		size_t at = tried.n;
+		bool added;
+
+		while (at != 0 && tried.p[at - 1] != ' ')
+			at--;
+		word = span_from(tried, at);
+		tried = span_first(tried, at != 0 ? at - 1 : 0);
+		err = cut_tried(&word, &added, &name, &uids);
 		if (err == 0)
 			err = find_flag(k, name, &f);
-		while (err == 0 && f != NULL && (uid = uidset_walk(&uids, &w)) != 0)
-			if (uidset_has(touched, known_target(k, uid, NULL)))
-				err = added ? uidset_add(&f->uids, uid) : uidset_remove_range(&f->uids, uid, uid);
+		if (err == 0 && f != NULL)
+			err = settle(k, f, added, &uids, &later);
 	}
 	uidset_done(&uids);
+	uidset_done(&later);
 	return err;
 }

@@ -22,6 +22,7 @@ struct known_flag {
 	char *name;
 	struct uidset uids;         /* source UIDs: it was written, and not taken away since */
 	struct uidset added, removed; /* source UIDs: the source changed it since */
+	struct uidset shown;        /* target UIDs, of those that were touched: it is there now */
 	unsigned seen;
 	bool refused;               /* by the target, in this pass */
 };
@@ -32,6 +33,7 @@ struct known {
 	struct known_flag *flag;
 	size_t flag_n, flag_size;
 	struct uidset gone;         /* source UIDs: vanished from the source, and dealt with */
+	struct uidset touched;      /* target UIDs: something changed there since it was tried what a break left in doubt */
 	unsigned turn;
 };
 
@@ -61,9 +63,14 @@ int known_print_flags(const struct known *k, struct buf *out);
 /* The changes that are to be made, but for what was refused: "+\\Seen=1:4 -work=9", source UIDs. 0 or PROTO_ERR_*. */
 int known_print_tried(const struct known *k, struct buf *out);
 /* Of such a text: the target UIDs of its messages are added to *ret. 0, PROTO_ERR_SYNTAX, PROTO_ERR_NOMEM. */
-int known_tried(const struct known *k, struct span tried, struct uidset *ret);
-/* What was tried with messages that are in `touched` (target UIDs) was written: by us, and a user may have changed it since; what was tried with the
- * others never came about. Before known_compare(). The same errors. */
-int known_settle(struct known *k, struct span tried, const struct uidset *touched);
+int known_tried(struct known *k, struct span tried, struct uidset *ret);
+/* After known_tried(): the target says that the message has changed since, and has these flags now. 0 or PROTO_ERR_NOMEM. */
+int known_touched(struct known *k, uint32_t target_uid, const struct flags *now);
+/* Settles what became of what was tried, in the order of the text. Counts as written, for a message that was touched:
+ *   - a change that it shows, and all that were tried with it before that one: a user has changed those back;
+ *   - a change that at least half of the touched messages show that it was tried with, one with a higher target UID among them, and all before it: the
+ *     STORE was carried out, and a user has changed it back.
+ * All else never came about, as far as anybody can tell: known_compare() finds it once more. Before known_compare(). The errors of known_tried(). */
+int known_settle(struct known *k, struct span tried);
 
 #endif

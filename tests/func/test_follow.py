@@ -28,9 +28,9 @@ class Watch:
         return self.act() if callable(self.act) else self.act
 
 
-def begin(case, behave=None, rules=(), folders=("INBOX", "Two"), **source):
-    """Two boxes after a first pass, with a Watch each. `behave(box)`: another server for the source."""
-    boxes = fakes.box(hook=Watch(), **source), fakes.box(first_uid=FIRST, first_uidvalidity=777, hook=Watch())
+def begin(case, behave=None, rules=(), folders=("INBOX", "Two"), target=(), **source):
+    """Two boxes after a first pass, with a Watch each. `behave(box)`: another server for the source. `target`: more capabilities of the target."""
+    boxes = fakes.box(hook=Watch(), **source), fakes.box(first_uid=FIRST, first_uidvalidity=777, hook=Watch(), extra=target)
     for name in folders:
         for _ in range(MESSAGES):
             boxes[0].folder(name).add(size=600)
@@ -145,6 +145,40 @@ def test_the_source_says_nothing_when_flags_are_asked_for(case):
 
 def test_the_target_is_lost_while_flags_are_written(case):
     lost_at(case, "target", "UID STORE", "work", "reset")
+
+
+def test_the_target_is_lost_between_two_STOREs_and_tells_what_changed(case):
+    """With CONDSTORE: that the first STORE has changed a message does not say that the second one did."""
+    source, target = begin(case, rules=MIRROR, target=("CONDSTORE",))
+    change(source)
+    target.hook.arm("UID STORE", "work", ("cut",))
+    program = case.run("once").exits(0)
+    assert target.hook.met == 1 and program.lines("the connection was lost"), program.err
+    same(source, target)
+
+
+def test_a_user_touches_messages_that_no_STORE_has_reached(case):
+    source, target = begin(case, folders=("INBOX",), target=("CONDSTORE",))
+    change(source)
+    inbox = target.folder("INBOX")
+
+    def user():
+        for message in inbox.messages[:MESSAGES]:
+            message.flags = message.flags + ["mine"]
+        inbox.touch(*inbox.messages[:MESSAGES])
+        return ("cut",)
+
+    target.hook.arm("UID STORE", "", user)
+    case.run("once").exits(0)
+    assert target.hook.met == 1
+    old = [message for message in inbox.messages if "mine" in message.flags]
+    assert len(old) == MESSAGES
+    for message in old:
+        message.flags.remove("mine")
+    assert {flag for message in old for flag in message.flags} == {"\\Seen", "\\Flagged", "work"}, old
+    wanted = {message.sha256(): set(message.flags) for message in source.folder("INBOX").messages}
+    there = [message for message in old if message.sha256() in wanted]
+    assert len(there) == MESSAGES - 1 and all(set(message.flags) == wanted[message.sha256()] for message in there)
 
 
 def test_the_target_is_lost_before_an_expunge(case):
