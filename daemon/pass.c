@@ -304,6 +304,14 @@ void pass_count(struct pass *p, uint64_t messages)
 
 /* The survey. */
 
+/* Something may be sent there again. What the source has no more cannot be doubled, and must not make each later pass wait. */
+static bool is_at_stake(const struct pass *p, const struct ledger_folder *row)
+{
+	const struct survey_folder *f = row->open ? survey_find(&p->survey[SOURCE], span_str(row->source_path)) : NULL;
+
+	return f != NULL && (f->has == 0 || f->messages != 0);
+}
+
 /* APPENDs that left before a break may be carried out long after it: the server has them in its buffers. What is sent again before they have
  * landed is there twice. True: the target changed lately, it is looked at again soon. */
 static bool is_settling(struct pass *p)
@@ -312,7 +320,7 @@ static bool is_settling(struct pass *p)
 	bool open = false;
 
 	for (size_t i = 0; i < p->row_n; i++)
-		open = open || p->row[i].open;
+		open = open || is_at_stake(p, &p->row[i]);
 	if (!open)
 		return false;
 	for (size_t i = 0; i < p->survey[TARGET].folder_n; i++)
