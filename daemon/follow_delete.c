@@ -58,6 +58,7 @@ int follow_find_vanished(struct pass *p, struct following *g)
 		log_event(LOG_DELETIONS_HELD, &ctx, "%llu of %llu messages vanished from the source, more than max_deletions = %u percent: "
 			"nothing is deleted; raise it if this is right", (unsigned long long)uidset_count(&g->vanished),
 			(unsigned long long)all, (unsigned)p->spec->rules.max_deletions);
+		p->progress.deletions_held += uidset_count(&g->vanished);
 		uidset_reset(&g->vanished);
 		g->again = true;
 	}
@@ -93,6 +94,7 @@ static void leave(struct pass *p, struct following *g, const char *why)
 
 	log_event(LOG_DELETIONS_HELD, &ctx, "%llu messages vanished from the source; nothing is deleted: %s",
 		(unsigned long long)uidset_count(&g->vanished), why);
+	p->progress.deletions_held += uidset_count(&g->vanished);
 	g->again = true;
 	p->follow.resting--;
 	follow_save(p, g);

@@ -65,6 +65,7 @@ struct mailbox_progress {
 	uint64_t not_selected;       /* messages, as the rules want it; those that are too large are among left_out */
 	uint64_t bytes_copied;
 	uint64_t flags_changed, altered, deleted; /* flags of single messages; messages */
+	uint64_t deletions_held;         /* messages that vanished from the source and stay on the target, although deletions are mirrored */
 	uint32_t folders_not_followed;   /* changed flags are still to be looked for */
 	bool any;                    /* something was moved forward: the next break is a new one, not a repetition */
 };

@@ -237,6 +237,8 @@ static void synced(struct sched *s, uint32_t e, const struct mailbox_progress *p
 	else if (p->folders_not_followed > 0)
 		snprintf(reason, sizeof(reason), "changed flags of %u folders were not followed%s",
 			(unsigned)p->folders_not_followed, due);
+	else if (p->deletions_held > 0)
+		snprintf(reason, sizeof(reason), "%llu deletions were held back%s", (unsigned long long)p->deletions_held, due);
 	say_synced(s, en, p);
 	if (en->finishing && last && reason[0] == '\0') {
 		done(s, e);

@@ -1725,6 +1725,21 @@ Test(daemon_sched, a_server_that_is_down_is_probed_when_the_operator_asks)
 	cr_expect(get(2) != NULL && !sched_server(s, 1)->down);
 }
 
+Test(daemon_sched, who_held_deletions_back_is_not_done)
+{
+	make(SCHED_DAEMON, 4);
+	add(0, 1);
+	go();
+	both_up(0);
+	done(0);
+	cr_expect(order(0, SCHED_FINISH));
+	both_up(0);
+	get(0)->progress.deletions_held = 12;
+	done(0);
+	cr_expect(sched_state(s, 0) == MAILBOX_SYNCED && saved[0].finishing);
+	cr_expect_str_eq(saved_reason[0], "12 deletions were held back; not done, a last pass is due");
+}
+
 Test(daemon_sched, a_finishing_mailbox_is_done_after_its_last_pass)
 {
 	make(SCHED_DAEMON, 4);
