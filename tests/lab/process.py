@@ -24,17 +24,23 @@ class Missing(RuntimeError):
     """Something that the lab needs is not installed; the text says what."""
 
 
+_given = set()
+
+
 def free_port(host="127.0.0.1"):
     """A port that nobody listens on.
 
     Taken from below the kernel's range for outgoing connections, so that a server that is stopped and started again
-    finds its port still free."""
+    finds its port still free. None is given out twice in one process: what it was asked for may not listen yet."""
     pick = random.SystemRandom()
     for _ in range(200):
         port = pick.randrange(20000, 32000)
+        if port in _given:
+            continue
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             try:
                 probe.bind((host, port))
+                _given.add(port)
                 return port
             except OSError:
                 continue

@@ -48,7 +48,8 @@ def test_tools_are_broken_and_what_they_leave_is_judged(case):
     found = {line["what"]: line for line in runs(case, "fault")}
     assert list(found) == list(faults.BREAKS) and "| %s |" % list(found)[-1] in page, page
     for what, line in found.items():
-        assert line["met"] == (3 if "three" in what else 1), line
+        # It may be through before it is killed three times.
+        assert 1 <= line["met"] <= (3 if "three" in what else 1), line
         wrong = {name: line[name] for name in faults.JUDGED if line[name]}
         assert not wrong or set(wrong) == {"doubled"} and "later" in what, line
 
