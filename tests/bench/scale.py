@@ -107,9 +107,9 @@ class Watch(threading.Thread):
 class Hold(threading.Thread):
     """Stops the source's session of each mailbox that has a slot, until so many have one at once; then lets all of them go on."""
 
-    def __init__(self, server, log, running):
+    def __init__(self, server, log, running, registered):
         super().__init__(daemon=True)
-        self.server, self.log, self.running, self.most, self.over = server, log, running, 0, threading.Event()
+        self.server, self.log, self.running, self.registered, self.most, self.over = server, log, running, registered, 0, threading.Event()
 
     def _sessions(self):
         """(pid, user) as Dovecot tells in the titles of its processes: imap: [user address state]"""
@@ -129,7 +129,8 @@ class Hold(threading.Thread):
 
     def run(self):
         stopped, seen, has_slot = set(), 0, set()
-        while self.most < self.running and not self.over.is_set():
+        # When all have had one, some were through before they could be stopped.
+        while self.most < self.running and len(has_slot) < self.registered and not self.over.is_set():
             with open(self.log, errors="replace") as file:
                 file.seek(seen)
                 text = file.read()
@@ -167,7 +168,7 @@ def run(program, crowd_, command="once", hold=False):
                               stdout=subprocess.DEVNULL, stderr=said)
     watch = Watch(child.pid)
     watch.start()
-    holder = Hold(crowd_.source, log, crowd_.running)
+    holder = Hold(crowd_.source, log, crowd_.running, len(crowd_.names))
     if hold:
         holder.start()
     _, status, usage = os.wait4(child.pid, 0)

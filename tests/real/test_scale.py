@@ -9,7 +9,7 @@ REGISTERED, RUNNING = 120, 40
 
 
 def test_all_slots_taken_at_once(case):
-    place = scale.Crowd(str(case.folder), REGISTERED, RUNNING, messages=2, rtt=50)
+    place = scale.Crowd(str(case.folder), REGISTERED, RUNNING, messages=2, rtt=250)
     with place:
         result = scale.run(os.path.abspath(GODWIT), place, hold=True)
         print("    %s" % result["loop"])
