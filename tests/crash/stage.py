@@ -202,7 +202,7 @@ def refuse_a_fetch(_name, number, line):
 
 
 def refuse_a_window(number, _message):
-    return b"NO cannot store one of them" if number == 3 else None
+    return b"NO cannot store one of them" if number == 2 else None
 
 
 SETTINGS = [
