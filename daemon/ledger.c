@@ -240,6 +240,10 @@ static void *work(void *arg)
 		l->last = &l->first;
 		pthread_mutex_unlock(&l->mutex);
 		bool committed = l->failure.err == LEDGER_OK && ledger_db_work(&l->db, first) == LEDGER_OK;
+		/* Before the answers, and so before the APPENDs: a log that is lost later must not take the mark with it, for nothing else would tell that
+		 * there is something on the target to be looked at. (What the ledger does not know at all is looked at anyway.) */
+		if (committed && l->db.reopened)
+			ledger_db_land(&l->db);
 		if (l->failure.err != LEDGER_OK)
 			for (struct request *r = first; r != NULL; r = r->next)
 				r->err = l->failure.err;

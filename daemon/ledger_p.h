@@ -95,6 +95,7 @@ struct ledger_db {
 	struct sqlite3_stmt *st[ST_N];
 	const char *path;               /* borrowed */
 	int log_pages;                  /* in the write-ahead log, not yet in the file */
+	bool reopened;                  /* what was committed last holds the mark that APPENDs may leave, of a folder that was closed before */
 	struct ledger_failure *failure; /* borrowed; where a call that does not return LEDGER_OK leaves what went wrong */
 };
 
@@ -113,6 +114,8 @@ void ledger_db_close(struct ledger_db *db);
 int ledger_db_work(struct ledger_db *db, struct request *first);
 /* Brings the write-ahead log into the file, as far as no reader is in the way. Nothing depends on its success. */
 void ledger_db_checkpoint(struct ledger_db *db);
+/* The same at once, and the log is empty afterwards. Waits for no reader: then it is left to a later one. */
+void ledger_db_land(struct ledger_db *db);
 
 /* Makes the folder (0700) if need be, takes the lock and makes the file (0600). *fd is the lock's, to be given to ledger_unlock().
  * *unclean: the last one to have it did not come to its ledger_unlock(clean). */

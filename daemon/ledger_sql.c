@@ -88,7 +88,7 @@ static const char *const sql[ST_N] = {
 /* The -wal belongs to the file: with another one it would be damage, too. */
 static int damaged(struct ledger_db *db, const char *how)
 {
-	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %s; move it and its -wal away: " LEDGER_WAY_OUT,
+	return ledger_fail(db->failure, LEDGER_DAMAGED, "the ledger %s is damaged: %.160s; move it and its -wal away: " LEDGER_WAY_OUT,
 		db->path, how);
 }
 
@@ -227,6 +227,15 @@ void ledger_db_checkpoint(struct ledger_db *db)
 	/* Where it fails or is held up, the next one is due when the next commit has told of its pages. */
 	db->log_pages = 0;
 	sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+void ledger_db_land(struct ledger_db *db)
+{
+	db->log_pages = 0;
+	db->reopened = false;
+	sqlite3_busy_timeout(db->sql, 0);
+	sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(db->sql, BUSY_MS);
 }
 
 int ledger_db_open(struct ledger_db *db, bool check)
@@ -502,6 +511,8 @@ static int save_folder(struct ledger_db *db, struct request *r)
 	if (err == LEDGER_OK && id == 0) {
 		bind_folder(db->st[ST_FOLDER_NEW], f);
 		err = run(db, db->st[ST_FOLDER_NEW], &id);
+	} else if (f->open) {
+		db->reopened = true;
 	}
 	if (err == LEDGER_OK && r->forget) {
 		number(db->st[ST_FOLDER_FORGET], 1, id);

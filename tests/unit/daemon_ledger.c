@@ -1361,6 +1361,41 @@ static void spoil_page_of(const char *table)
 	close(fd);
 }
 
+Test(daemon_ledger, a_log_that_is_lost_takes_no_mark_with_it)
+{
+	char command[512];
+	open_ledger();
+	int64_t m = add_mailbox("m/a");
+	struct ledger_folder row = { .mailbox = m, .source_path = "INBOX", .target_path = "INBOX", .source_next = 7, .floor = 9 };
+	save_folder(&row, false);
+	reopen();
+	row.open = true;
+	save_folder(&row, false);
+	/* What is there when all of this is killed, and then the log goes. */
+	snprintf(command, sizeof(command), "mkdir -m 700 '%s/killed' && cp '%s' '%s/killed'", dir, file, dir);
+	cr_assert_eq(system(command), 0);
+	ledger_close(&ledger);
+	strcat(dir, "/killed");
+	open_ledger();
+	cr_assert_eq(load_folders(m), 1);
+	cr_expect(folder[0].open && folder[0].source_next == 7 && folder[0].floor == 9);
+	ledger_close(&ledger);
+	*strrchr(dir, '/') = '\0';
+}
+
+Test(daemon_ledger, the_way_out_is_told_however_much_sqlite_has_to_say)
+{
+	sqlite3 *db;
+	open_ledger();
+	ledger_close(&ledger);
+	cr_assert_eq(sqlite3_open(file, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "PRAGMA writable_schema = ON;"
+		"UPDATE sqlite_schema SET sql = 'CREATE TABLE mailboxes (`' || hex(zeroblob(2000)) WHERE name = 'mailboxes'", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	cr_assert_eq(try_open(), LEDGER_DAMAGED, "%s", failure.text);
+	cr_expect(strstr(failure.text, "When the ledger is lost") != NULL, "%s", failure.text);
+}
+
 Test(daemon_ledger, damage_is_looked_for_after_a_bad_end_only)
 {
 	open_ledger();
