@@ -5,7 +5,7 @@
 #include "progress.h"
 #include "record.h"
 #include "run.h"
-#include "table.h"
+#include "unreached.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,28 +50,9 @@ static void print_planned(struct planning *p, const char *name, const struct pla
 
 static void print_not_planned(struct planning *p, uint32_t mailbox)
 {
-	const char *reason = sched_reason(p->run.sched, mailbox);
-	char *name = sched_name(p->run.sched, mailbox);
-	struct record *j;
-
 	begin_mailbox(p);
-	if (reason[0] == '\0')
-		reason = "stopped";
-	if (p->json) {
-		j = record_new();
-		record_text(j, "mailbox", name);
-		record_text(j, "verdict", "not known");
-		record_text(j, "state", mailbox_state_name(sched_state(p->run.sched, mailbox)));
-		record_text(j, "reason", reason);
-		record_print(&j, stdout, false);
-	} else {
-		table_text(stdout, name);
-		fputs(": not known: ", stdout);
-		table_text(stdout, reason);
-		putchar('\n');
-	}
+	unreached_print(p->run.sched, mailbox, "not known", p->json);
 	p->not_planned++;
-	free(name);
 }
 
 static void print_rest(struct planning *p)

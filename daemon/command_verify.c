@@ -4,6 +4,7 @@
 #include "progress.h"
 #include "run.h"
 #include "table.h"
+#include "unreached.h"
 #include "verify_print.h"
 
 #include <errno.h>
@@ -143,28 +144,9 @@ static void print_compared(struct verifying *v, const char *name, const struct v
 
 static void print_not_verified(struct verifying *v, uint32_t mailbox)
 {
-	const char *reason = sched_reason(v->run.sched, mailbox);
-	char *name = sched_name(v->run.sched, mailbox);
-	struct record *j;
-
 	begin_mailbox(v);
-	if (reason[0] == '\0')
-		reason = "stopped";
-	if (v->json) {
-		j = record_new();
-		record_text(j, "mailbox", name);
-		record_text(j, "verdict", "not verified");
-		record_text(j, "state", mailbox_state_name(sched_state(v->run.sched, mailbox)));
-		record_text(j, "reason", reason);
-		record_print(&j, stdout, false);
-	} else {
-		table_text(stdout, name);
-		fputs(": not verified: ", stdout);
-		table_text(stdout, reason);
-		putchar('\n');
-	}
+	unreached_print(v->run.sched, mailbox, "not verified", v->json);
 	v->not_verified++;
-	free(name);
 }
 
 static void print_rest(struct verifying *v)

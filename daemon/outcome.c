@@ -67,6 +67,16 @@ void outcome_of_reply(struct outcome *ret, enum side side, enum command command,
 	*ret = o;
 }
 
+bool outcome_of_bye(struct outcome *ret, enum side side, const struct session_event *ev)
+{
+	if (ev->kind != EVENT_RESPONSE || ev->resp.kind != RESP_STATUS || ev->resp.status.status != STATUS_BYE)
+		return false;
+	outcome_of_reply(ret, side, CMD_NOOP, &ev->resp.status);
+	ret->radius = RADIUS_CONNECTION;
+	ret->heal = HEAL_TIME;
+	return true;
+}
+
 void outcome_of_failure(struct outcome *ret, enum side side, enum outcome_at at, const struct conn_failure *f)
 {
 	struct outcome o = { .radius = RADIUS_CONNECTION, .heal = HEAL_TIME, .at = at, .side = side, .fault = f->fault,

@@ -44,6 +44,8 @@ struct outcome {
 
 /* A command that was answered NO or BAD. */
 void outcome_of_reply(struct outcome *ret, enum side side, enum command command, const struct resp_status *status);
+/* True, and *ret is set: the server says BYE; nothing more may be asked for (RFC 9051 section 7.1.5). */
+bool outcome_of_bye(struct outcome *ret, enum side side, const struct session_event *ev);
 /* A connection that failed, while connecting (at AT_LOGIN) or later. */
 void outcome_of_failure(struct outcome *ret, enum side side, enum outcome_at at, const struct conn_failure *failure);
 /* Our own words. */

@@ -406,11 +406,8 @@ static bool is_bye(struct verify *v, enum side side, const struct session_event 
 {
 	struct outcome why;
 
-	if (ev->kind != EVENT_RESPONSE || ev->resp.kind != RESP_STATUS || ev->resp.status.status != STATUS_BYE)
+	if (!outcome_of_bye(&why, side, ev))
 		return false;
-	outcome_of_reply(&why, side, CMD_NOOP, &ev->resp.status);
-	why.radius = RADIUS_CONNECTION;
-	why.heal = HEAL_TIME;
 	verify_fail(v, &why);
 	return true;
 }

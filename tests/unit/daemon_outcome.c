@@ -150,3 +150,17 @@ Test(outcome, own_words)
 	outcome_set(&o, RADIUS_NONE, HEAL_NEVER, TARGET, "%*s", 4000, "");
 	cr_assert_eq(strnlen(o.text, sizeof(o.text)), sizeof(o.text) - 1);
 }
+
+Test(daemon_outcome, a_bye_costs_the_connection_and_time_heals_it)
+{
+	struct session_event ev = { .kind = EVENT_RESPONSE, .resp = { .kind = RESP_STATUS, .status = { .status = STATUS_BYE, .text = SPAN("going down") } } };
+	struct outcome o;
+	cr_assert(outcome_of_bye(&o, TARGET, &ev));
+	cr_expect(o.radius == RADIUS_CONNECTION && o.heal == HEAL_TIME && o.side == TARGET && o.at == AT_WORK);
+	cr_expect(strstr(o.text, "going down") != NULL, "%s", o.text);
+	ev.resp.status.status = STATUS_OK;
+	cr_expect(!outcome_of_bye(&o, TARGET, &ev));
+	ev.kind = EVENT_DONE;
+	ev.resp.status.status = STATUS_BYE;
+	cr_expect(!outcome_of_bye(&o, TARGET, &ev), "a tagged answer is none");
+}
